@@ -1,0 +1,79 @@
+# Two commands do everything: `make lab` opens the tutorial, `make test` checks the project.
+# `make help` lists the rest.
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+CANDIDATES := python py
+else
+BIN := .venv/bin
+CANDIDATES := python3 python python3.14 python3.13 python3.12 python3.11
+endif
+
+# The first Python on this machine that is new enough; `make lab PYTHON=…` names another.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && echo $(p))))
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=30 --nbval-kernel-startup-timeout=120 -o timeout=0
+LAB_ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: help lab test lint types unit notebooks run-notebooks format translations constraints clean
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+lab: .venv/lab.done ## open the tutorial in JupyterLab (LAB_ARGS=--no-browser: only print its address)
+	$(BIN)/chatstages lab $(LAB_ARGS)
+
+test: lint types unit notebooks ## run everything that CI runs
+
+lint: .venv/dev.done ## style, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+types: .venv/dev.done ## type hints
+	$(BIN)/mypy
+
+unit: .venv/dev.done ## unit tests (TEST_ARGS="-k stage4": some of them)
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+notebooks: .venv/dev.done ## run every notebook, in both languages, and compare what it shows
+	$(BIN)/python -m pytest $(NBVAL) notebooks
+
+run-notebooks: .venv/dev.done ## run every notebook and save what it shows
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --log-level=WARN \
+	  --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False \
+	  notebooks/*.ipynb notebooks/zh/*.ipynb
+	$(BIN)/nbstripout --keep-output --keep-count --extra-keys "metadata.language_info metadata.kernelspec.display_name" \
+	  notebooks/*.ipynb notebooks/zh/*.ipynb
+
+format: .venv/dev.done ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+translations: .venv/dev.done ## bring the catalogues up to date with the sentences in the code
+	$(BIN)/python tests/catalogue.py
+
+constraints: .venv/dev.done ## write down the versions that this environment has
+	$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
+
+clean: ## remove what make has made
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+
+.venv/lab.done: pyproject.toml constraints.txt | .venv/made
+	@echo "Installing chatstages and JupyterLab into .venv (once; about a minute) …"
+	$(PIP) install -c constraints.txt -e ".[lab]"
+	@touch $@
+
+.venv/dev.done: pyproject.toml constraints.txt | .venv/made
+	@echo "Installing chatstages, JupyterLab and the test tools into .venv (once; a minute or two) …"
+	$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "chatstages needs Python 3.11 or newer: install it, or name it: make lab PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c "$(NEW_ENOUGH)" || { echo "chatstages needs Python 3.11 or newer; $(PYTHON) is older, or is not there."; exit 1; }
+	@echo "Making the environment .venv with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "This Python lacks venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@

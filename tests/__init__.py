@@ -1,0 +1,1 @@
+"""The tests mirror the package: one suite for what all stages share, one file for what each adds."""

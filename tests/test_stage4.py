@@ -1,0 +1,203 @@
+"""Stage 4: a group."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from chatstages import stage4_broadcast as stage
+from tests.support import (
+    STAGES,
+    Recorder,
+    fill,
+    kill,
+    options,
+    raw_client,
+    read_until,
+    stopped,
+)
+
+# What a group promises holds for stage 5 too.
+groups = pytest.mark.parametrize("number", [4, 5])
+
+
+@groups
+def test_what_one_says_everybody_receives_the_speaker_too(number: int, told: Recorder) -> None:
+    """That is what makes it a group."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server, ExitStack() as stack:
+        ears = [Recorder() for _ in range(5)]
+        clients = [
+            stack.enter_context(group.connect(server.address, **options(number, f"人{n}"), on_event=ear))
+            for n, ear in enumerate(ears)
+        ]
+        told.wait("joined", 5)
+        clients[2].send("大家好")
+        for ear in ears:
+            ear.wait_text("heard", "大家好")
+        assert all("大家好" in "".join(client.received) for client in clients)
+
+
+@groups
+def test_a_leaver_silences_nobody(number: int, told: Recorder, heard: Recorder) -> None:
+    """The others go on talking, however the leaver left."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server, ExitStack() as stack:
+        clients = [
+            stack.enter_context(group.connect(server.address, **options(number, f"人{n}"), on_event=heard))
+            for n in range(2)
+        ]
+        told.wait("joined", 2)
+        for count, leave in enumerate((socket.socket.close, kill), start=1):
+            with raw_client(server.address) as leaver:
+                leaver.sendall(b"hi\n")
+                told.wait("said", count)
+                leave(leaver)
+        told.wait("left", 2)
+        for client in clients:
+            for word in ("one", "two", "three"):
+                client.send(f"{word} from {id(client)}")
+            heard.wait_text("heard", f"three from {id(client)}")
+    assert told.of("dropped") == []
+
+
+@groups
+def test_bad_bytes_touch_nobody_else(number: int, told: Recorder, heard: Recorder) -> None:
+    """The mistake of one is no reason for the others to fall over."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server, raw_client(server.address) as bad:
+        with group.connect(server.address, **options(number), on_event=heard) as client:
+            told.wait("joined", 2)
+            bad.sendall(b"\xff\x1b[2J\n")
+            heard.wait_text("heard", "\ufffd\ufffd[2J")
+            client.send("still here")
+            heard.wait_text("heard", "still here")
+
+
+@groups
+def test_a_client_leaves_at_once_though_nobody_speaks(number: int, told: Recorder, heard: Recorder) -> None:
+    """Closing wakes the thread that waits in recv; leaving is no "the server has gone"."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server:
+        client = group.connect(server.address, **options(number), on_event=heard)
+        told.wait("joined")
+        client.close()
+        told.wait("left")
+    assert heard.events == []
+
+
+@groups
+def test_a_client_leaves_though_the_server_does_not_answer(number: int) -> None:
+    """A server that never closes its side holds nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = STAGES[number].connect(server.getsockname(), **options(number))
+        conn, _address = server.accept()
+        with conn:
+            leaving = threading.Thread(target=client.close)
+            leaving.start()
+            leaving.join(10)
+            assert not leaving.is_alive()
+
+
+@groups
+def test_a_client_tells_once_that_the_server_has_gone(number: int, told: Recorder, heard: Recorder) -> None:
+    """Its receiving thread ends: b"" is an end, not a message to show for ever."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server:
+        with group.connect(server.address, **options(number), on_event=heard) as client:
+            told.wait("joined")
+            server.stop()
+            heard.wait("gone")
+            with pytest.raises(OSError, match=r"descriptor|not a socket"):
+                client.send("hello?")
+    assert [event.kind for event in heard.events] == ["gone"]
+
+
+@groups
+def test_what_is_said_before_leaving_reaches_the_others(number: int, told: Recorder, heard: Recorder) -> None:
+    """To close with bytes unread sends a reset, which may destroy what was said: the client reads first."""
+    group = STAGES[number]
+    with group.serve(on_event=told) as server:
+        with group.connect(server.address, **options(number, "听"), on_event=heard):
+            told.wait("joined")
+            with group.connect(server.address, **options(number, "说")) as leaver:
+                for n in range(300):
+                    leaver.send(f"<{n}>")
+            told.wait("left")
+            heard.wait_text("heard", "<299>")
+    text = "".join(event.text for event in heard.of("heard"))
+    assert [n for n in range(300) if f"<{n}>" not in text] == []
+
+
+@groups
+def test_stop_ends_a_server_in_the_middle_of_a_stalled_send(number: int, told: Recorder) -> None:
+    """Whoever is blocked: here a speaker's words go to members who do not read."""
+    server = STAGES[number].serve(on_event=told)
+    with ExitStack() as stack:
+        members = [stack.enter_context(raw_client(server.address)) for _ in range(6)]
+        told.wait("joined", 6)
+        ended = threading.Event()
+
+        def talk() -> None:
+            try:
+                while not ended.is_set():
+                    members[0].sendall(b"x" * 4_000 + b"\n")
+            except OSError:
+                pass  # the server has ended
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        told.wait("said", 20)
+        assert stopped(server)
+        ended.set()
+        members[0].close()
+        talker.join()
+
+
+def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) -> None:
+    """It holds up the speaker for SEND_TIMEOUT at most, once; the others go on."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+        told.wait("joined")
+        with stage.connect(server.address, heard) as client, raw_client(server.address) as loud:
+            told.wait("joined", 3)
+            loud.setblocking(True)
+            reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
+            reader.start()
+            fill(loud, lambda: bool(told.of("dropped")))
+            client.send("the end")
+            heard.wait_text("heard", "the end")
+            loud.shutdown(socket.SHUT_WR)
+            reader.join()
+    (dropped,) = told.of("dropped")
+    assert dropped.address != heard.events[0].address
+    assert deaf.fileno() == -1
+
+
+def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) -> None:
+    """The list of members is copied under the lock, so nobody is skipped while others come and go."""
+    with stage.serve(on_event=told) as server, stage.connect(server.address, heard):
+        told.wait("joined")
+        speakers = [stage.connect(server.address) for _ in range(5)]
+        threads = [
+            threading.Thread(target=lambda c=c, n=n: [c.send(f"<{n}.{i}>") for i in range(100)])
+            for n, c in enumerate(speakers)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread, speaker in zip(threads, speakers, strict=True):
+            thread.join()
+            speaker.close()
+        for n in range(5):
+            heard.wait_text("heard", f"<{n}.99>")
+    text = "".join(event.text for event in heard.of("heard"))
+    assert all(text.count(f"<{n}.{i}>") == 1 for n in range(5) for i in range(100))
+
+
+def test_raw_clients_hear_what_was_sent_and_nothing_else() -> None:
+    """Stage 4 adds no name and no newline."""
+    with stage.serve() as server, raw_client(server.address) as sock:
+        sock.sendall("你好".encode())
+        assert read_until(sock, "好".encode()) == "你好".encode()

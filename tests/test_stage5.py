@@ -1,0 +1,262 @@
+"""Stage 5: one log, one lock, one pool."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from chatstages import stage5_pool as stage
+from chatstages.events import Address
+from chatstages.wire import MAX_LINE
+from tests.support import Recorder, fill, raw_client, read_until
+
+
+def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
+    """Eight members speak at once; there is one order, and each one's own lines stand in theirs."""
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        ears = [Recorder() for _ in range(8)]
+        members = [
+            stack.enter_context(stage.connect(server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
+        ]
+        told.wait("joined", 8)
+        threads = [
+            threading.Thread(target=lambda m=member: [m.send(f"{i}") for i in range(100)])
+            for member in members
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seen = [[event.text for event in ear.wait("heard", 800)] for ear in ears]
+    assert all(lines == seen[0] for lines in seen)
+    for n in range(8):
+        assert [line for line in seen[0] if line.startswith(f"m{n}：")] == [f"m{n}：{i}" for i in range(100)]
+
+
+def test_quick_messages_stay_apart(told: Recorder, heard: Recorder) -> None:
+    """A message is a line, however the bytes arrive."""
+    with stage.serve() as server, stage.connect(server.address, "小明", heard) as member:
+        for n in range(200):
+            member.send(f"第{n}句")
+        heard.wait("heard", 200)
+    assert [event.text for event in heard.of("heard")] == [f"小明：第{n}句" for n in range(200)]
+
+
+def test_a_line_goes_over_the_wire_as_name_colon_text() -> None:
+    """What is sent is what is received, to the byte."""
+    line = "小明：你好\n".encode()
+    with stage.serve() as server, raw_client(server.address) as sock:
+        sock.sendall(line)
+        assert read_until(sock, b"\n") == line
+
+
+@pytest.mark.parametrize("pieces", [["小明：你好"], ["小明", "：你", "好"]])
+def test_a_raw_client_is_heard_after_a_pause(pieces: list[str], heard: Recorder) -> None:
+    """The scripts a learner starts with end nothing with a newline."""
+    with stage.serve() as server, stage.connect(server.address, "听", heard):
+        with raw_client(server.address) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in pieces:
+                sock.sendall(piece.encode())
+            heard.wait_text("heard", "小明：你好")
+            sock.sendall("小明：再见".encode())
+            heard.wait_text("heard", "小明：再见")
+    assert [event.text for event in heard.of("heard")] == ["小明：你好", "小明：再见"]
+
+
+def test_what_a_raw_client_said_last_is_heard_though_it_left(heard: Recorder) -> None:
+    """The end of the connection ends the message."""
+    with stage.serve() as server, stage.connect(server.address, "听", heard):
+        with raw_client(server.address) as sock:
+            sock.sendall("小明：再见".encode())
+        heard.wait_text("heard", "小明：再见")
+
+
+def pass_pauses(address: Address, told: Recorder, count: int) -> None:
+    """Let `count` pauses go by: those of a raw client, one after the other, are the clock."""
+    said = len(told.of("said"))
+    with raw_client(address) as clock:
+        for n in range(1, count + 1):
+            clock.sendall(f"钟：{n}".encode())
+            told.wait("said", said + n)
+
+
+def test_a_client_that_has_sent_a_newline_is_never_cut(told: Recorder) -> None:
+    """Half a line waits for its other half, however long the pause."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as sock:
+        sock.sendall("小明：一\n小明：二".encode())
+        told.wait("said", 1)
+        pass_pauses(server.address, told, 3)
+        sock.sendall("半\n".encode())
+        told.wait("said", 5)
+    assert [event.text for event in told.of("said") if "小明" in event.text] == ["小明：一\n", "小明：二半\n"]
+
+
+def test_a_client_of_a_server_without_lines_hears_it_all_the_same(heard: Recorder) -> None:
+    """The server of the tutorial's own script passes on what it receives, newline or not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with stage.connect(server.getsockname(), "小明", heard):
+            conn, _address = server.accept()
+            with conn:
+                conn.sendall("小红：你好".encode())
+                heard.wait("heard", 1)
+                conn.sendall("小明：嗯\n小红：再见".encode())
+                heard.wait("heard", 3)
+    assert [event.text for event in heard.of("heard")] == ["小红：你好", "小明：嗯", "小红：再见"]
+
+
+def test_nobody_speaks_in_the_name_of_another(heard: Recorder, told: Recorder) -> None:
+    """The name in front of a line is the server's word: the first one given, and no two alike."""
+    with stage.serve(on_event=told) as server, stage.connect(server.address, "Teacher", heard) as teacher:
+        teacher.send("good morning")
+        told.wait("said", 1)
+        with raw_client(server.address) as sock:
+            lines = ["bob：hi", "Teacher：no homework", "hi", "tеасher：no homework"]
+            sock.sendall("".join(f"{line}\n" for line in lines).encode())
+            told.wait("said", 5)
+        with raw_client(server.address) as sock:
+            sock.sendall("tеасher：no homework\nＴeacher: none\n".encode())
+            heard.wait("heard", 7)
+    assert [event.text for event in heard.of("heard")] == [
+        "Teacher：good morning",
+        "bob：hi",
+        "bob：Teacher：no homework",
+        "bob：hi",
+        "bob：tеасher：no homework",
+        "tеасher(2)：no homework",
+        "tеасher(2)：Ｔeacher: none",
+    ]
+
+
+def test_who_gives_no_name_gets_a_number() -> None:
+    """And may say later who it is."""
+    with stage.serve() as server, raw_client(server.address) as sock:
+        sock.sendall("hello\nhttp：//x\n".encode())
+        assert read_until(sock, b"x\n").decode() == "#1：hello\nhttp：//x\n"
+
+
+def test_a_name_is_free_again_when_its_owner_has_left(told: Recorder, heard: Recorder) -> None:
+    """Leave and rejoin under the same name."""
+    with stage.serve(on_event=told) as server:
+        for n in range(1, 4):
+            with stage.connect(server.address, "小明", heard) as member:
+                member.send(f"{n}")
+                heard.wait("heard", n)
+    assert [event.text for event in heard.of("heard")] == ["小明：1", "小明：2", "小明：3"]
+
+
+def test_a_message_that_is_too_long_is_refused_and_the_sender_told(told: Recorder) -> None:
+    """What comes after it is heard."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as sock:
+        sock.sendall(b"x" * (MAX_LINE + 1) + b"\n")
+        assert read_until(sock, b"\n").startswith(b"* Too long")
+        sock.sendall("小明：short\n".encode())
+        assert read_until(sock, b"short\n") == "小明：short\n".encode()
+    assert len(told.of("refused")) == 1
+
+
+def test_a_raw_client_too_is_heard_after_a_message_that_was_too_long(told: Recorder) -> None:
+    """For it the too long message ends with the pause."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as sock:
+        sock.sendall(b"x" * (2 * MAX_LINE))
+        told.wait("refused")
+        pass_pauses(server.address, told, 3)
+        sock.sendall("小明：short".encode())
+        told.wait_text("said", "小明：short")
+
+
+def test_the_client_refuses_to_send_what_is_too_long() -> None:
+    """Before it is lost, and so that the person knows."""
+    with stage.serve() as server, stage.connect(server.address, "小明") as member:
+        with pytest.raises(ValueError, match="4096 bytes"):
+            member.send("汉" * 2_000)
+
+
+def test_several_lines_are_several_messages(heard: Recorder) -> None:
+    """Each with its name; an empty one is none."""
+    with stage.serve() as server, stage.connect(server.address, "小明", heard) as member:
+        member.send("一\n\n二")
+        heard.wait("heard", 2)
+    assert [event.text for event in heard.of("heard")] == ["小明：一", "小明：二"]
+
+
+@pytest.mark.parametrize("name", ["", "a：b", "x" * 40])
+def test_a_client_needs_a_usable_name(name: str) -> None:
+    """The error comes before the connection."""
+    with stage.serve() as server, pytest.raises(ValueError, match="nickname"):
+        stage.connect(server.address, name)
+
+
+def test_the_person_is_asked_until_there_is_a_name() -> None:
+    """An empty one will not do."""
+    answers = iter(["", "  ", "a：b", " 小明 "])
+    assert stage.ask_name(lambda prompt: next(answers)) == "小明"
+
+
+def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, heard: Recorder) -> None:
+    """It is a number that falls behind; when the log has forgotten its place, it is out."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+        told.wait("joined")
+        with raw_client(server.address) as loud, stage.connect(server.address, "听", heard) as member:
+            told.wait("joined", 3)
+            reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
+            reader.start()
+            fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
+            member.send("the end")
+            heard.wait_text("heard", "听：the end")
+            loud.shutdown(socket.SHUT_WR)
+            reader.join()
+        assert told.of("dropped")[0].address == deaf.getsockname()
+
+
+def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
+    """Forty members, three threads: one that accepts, and two workers."""
+    before = threading.active_count()
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(raw_client(server.address))
+        told.wait("joined", 40)
+        assert threading.active_count() == before + 1 + stage.WORKERS
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_will_do(workers: int) -> None:
+    """Members of different workers hear each other."""
+    with stage.serve(workers=workers) as server, ExitStack() as stack:
+        ears = [Recorder() for _ in range(5)]
+        members = [
+            stack.enter_context(stage.connect(server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
+        ]
+        for n, member in enumerate(members):
+            member.send("here")
+            for ear in ears[: n + 1]:
+                ear.wait_text("heard", f"m{n}：here")
+
+
+def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
+    """So memory is bounded, and what is left begins with a whole line."""
+    room = stage.Room()
+    line = "x" * 999 + "\n"
+    for _ in range(4 * stage.LOG_SIZE // 1_000):
+        room.say(line)
+    start, end = room.span()
+    assert stage.LOG_SIZE <= end - start <= 2 * stage.LOG_SIZE + 1_000
+    assert start % 1_000 == 0
+    assert room.since(end) == b""
+
+
+def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends, and the exception is reported as that of a thread is."""
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+
+    def hook(event: object) -> None:
+        raise LookupError("a mistake in the hook")
+
+    server = stage.serve(on_event=hook)
+    with raw_client(server.address):
+        assert server.wait(10)
+    assert [str(error) for error in reported] == ["a mistake in the hook"]

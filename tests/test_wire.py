@@ -1,0 +1,166 @@
+"""Bytes and text."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from chatstages.wire import MAX_LINE, Decoder, Lines, check_name, clean, encode, name_key, one_line
+
+TEXT = "小明：你好，👩‍🏫 ok\nbob：a\tb\r\n\n再见\n"
+MESSAGES = ["小明：你好，👩‍🏫 ok", "bob：a\tb", "", "再见"]
+
+# Things that could do harm on a screen: what arrives, what is left of it.
+UNSAFE = {
+    "\x1b[2J": "\ufffd[2J",
+    "\x1b]0;title\x07": "\ufffd]0;title\ufffd",
+    "a\rb": "a\nb",
+    "a\x00b\x08\x0b\x0cc": "a\ufffdb\ufffd\ufffd\ufffdc",
+    "\x7f\x80\x85\x9b31m": "\ufffd\ufffd\ufffd\ufffd31m",
+    "\u202eevil\u202c": "\ufffdevil\ufffd",
+    "\u2066x\u2069\u200e\u200f\u061c": "\ufffdx\ufffd\ufffd\ufffd\ufffd",
+    "one\u2028two\u2029three": "one\ufffdtwo\ufffdthree",
+}
+
+
+@pytest.mark.parametrize("cut", range(len(TEXT.encode()) + 1))
+def test_messages_are_the_same_wherever_the_bytes_are_cut(cut: int) -> None:
+    """Every offset is tried."""
+    data = TEXT.encode()
+    lines, decoder = Lines(), Decoder()
+    assert lines.feed(data[:cut]) + lines.feed(data[cut:]) == MESSAGES
+    assert decoder.decode(data[:cut]) + (decoder.decode(data[cut:]) if data[cut:] else "") == TEXT.replace(
+        "\r\n", "\n"
+    )
+
+
+def test_one_byte_at_a_time_gives_the_same_messages() -> None:
+    """However small the pieces."""
+    lines = Lines()
+    assert [message for byte in TEXT.encode() for message in lines.feed(bytes([byte]))] == MESSAGES
+
+
+def test_any_bytes_give_text_that_is_safe_to_show() -> None:
+    """A hundred thousand random inputs, cut at random, raise nothing and get nothing past `clean`."""
+    chance = random.Random(5)
+    alphabet = [
+        b"\n",
+        b"\r",
+        b"\x1b",
+        b"\xff",
+        b"\xe6",
+        b"\xb1",
+        b"\x89",
+        b"a",
+        "：".encode(),
+        b"\xe2\x80\xae",
+    ]
+    for _ in range(100_000):
+        data = b"".join(chance.choices(alphabet, k=chance.randrange(12)))
+        cut = chance.randrange(len(data) + 1)
+        lines, decoder = Lines(limit=6), Decoder()
+        messages = lines.feed(data[:cut]) + lines.feed(data[cut:]) + lines.flush(final=True)
+        text = "".join(decoder.decode(part) for part in (data[:cut], data[cut:]) if part) + decoder.decode(
+            b""
+        )
+        assert all(message == clean(message) and "\n" not in message for message in messages)
+        assert text == clean(text)
+        assert not lines.waiting
+
+
+@pytest.mark.parametrize(("text", "shown"), UNSAFE.items())
+def test_what_could_do_harm_on_a_screen_is_replaced(text: str, shown: str) -> None:
+    """By U+FFFD, so that one sees that something was there; a carriage return becomes a newline."""
+    decoder = Decoder()
+    assert decoder.decode(encode(text)) + decoder.decode(b"") == shown
+    assert "\n" not in one_line(shown)
+
+
+def test_what_people_write_stays_as_it_is() -> None:
+    """Joined emoji, tabs and any script."""
+    text = "👨‍👩‍👧‍👦\té 한국어 नमस्ते שלום <b>&amp;</b>"
+    assert clean(text) == text
+
+
+def test_half_a_character_is_kept_back_and_given_up_at_the_end() -> None:
+    """So nothing that was sent is lost without a trace."""
+    decoder = Decoder()
+    assert decoder.decode("汉".encode()[:2]) == ""
+    assert decoder.incomplete
+    assert decoder.decode(b"") == "\ufffd"
+
+
+def test_half_a_surrogate_pair_can_be_sent() -> None:
+    """A keyboard may produce one; it has no UTF-8."""
+    assert encode("a\ud83d") == b"a?"
+
+
+def test_a_pause_ends_the_message_of_a_raw_client() -> None:
+    """A character that is not whole yet stays back."""
+    lines = Lines()
+    assert lines.feed("你好".encode()[:-1]) == []
+    assert lines.raw
+    assert lines.waiting
+    assert lines.flush() == ["你"]
+    assert lines.feed("好".encode()[-1:]) == []
+    assert lines.flush() == ["好"]
+    assert not lines.waiting
+
+
+def test_one_newline_and_a_client_is_raw_no_more() -> None:
+    """From then on its messages end at newlines."""
+    lines = Lines()
+    assert lines.feed(b"a\nb") == ["a"]
+    assert not lines.raw
+
+
+@pytest.mark.parametrize("size", [1, 100, 5_000])
+def test_a_message_that_is_too_long_is_skipped_to_its_end(size: int) -> None:
+    """It is counted once, what comes after it is a message again, and none of it is kept."""
+    lines = Lines()
+    data = b"x" * (3 * MAX_LINE) + b"\nshort\n"
+    messages = [m for i in range(0, len(data), size) for m in lines.feed(data[i : i + size])]
+    assert messages == ["short"]
+    assert lines.too_long == 1
+
+
+def test_a_message_of_just_the_limit_is_not_too_long() -> None:
+    """The newline is not counted."""
+    lines = Lines()
+    assert lines.feed(b"x" * MAX_LINE + b"\n") == ["x" * MAX_LINE]
+    assert lines.feed(b"x" * (MAX_LINE + 1) + b"\n") == []
+    assert lines.too_long == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a：b", "a\nb", "\x1b[2Jx", "x" * 33, "*", "#1", "\u200b", "\u3164"]
+)
+def test_what_cannot_be_a_nickname(name: str) -> None:
+    """Nothing to see, more than one line, the colon, the beginnings of the server's own lines."""
+    if name == "a\nb":
+        assert check_name(name) == "a b"
+    else:
+        assert check_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Teacher", "teacher"),
+        ("ｔｅａｃｈｅｒ", "teacher"),
+        ("tеасhеr", "teacher"),
+        ("小 明", "小明"),
+        ("a\u200bb", "ab"),
+        ("PAU1", "paul"),
+    ],
+)
+def test_names_that_look_alike_are_one(one: str, other: str) -> None:
+    """A full-width letter, a Cyrillic one, a capital, a space: no way to speak as somebody else."""
+    assert name_key(one) == name_key(other)
+
+
+def test_names_that_differ_stay_apart() -> None:
+    """Most do."""
+    names = ["小明", "小红", "Ann", "Anna", "José", "Jose", "老师", "学生一", "学生二"]
+    assert len({name_key(name) for name in names}) == len(names)
