@@ -14,26 +14,18 @@ import os
 import signal
 import socket
 import sys
-import types
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from chatstages import __version__, locale
 from chatstages.events import Address, Event, show_address
 from chatstages.listener import DEFAULT_PORT
 from chatstages.locale import _
+from chatstages.stages import STAGES, load_stage
 from chatstages.terminal import open_terminal
 from chatstages.wire import check_name
 
-STAGES = {
-    1: "stage1_oneshot",
-    2: "stage2_session",
-    3: "stage3_threads",
-    4: "stage4_broadcast",
-    5: "stage5_pool",
-}
 INSTALL_LAB = "pip install 'chatstages[lab]'"
 
 
@@ -162,11 +154,6 @@ def how_to_leave(stage: int, address: Address) -> str:
 def say(what: object) -> None:
     """Print `what` as one line, in one piece: several threads may speak at the same time."""
     sys.stdout.write(f"{what}\n")
-
-
-def load_stage(number: int) -> types.ModuleType:
-    """Return the module of stage `number`."""
-    return import_module(f"chatstages.{STAGES[number]}")
 
 
 def explain(error: Exception, address: Address, chat_stage: int | None = None) -> str:

@@ -1,0 +1,19 @@
+"""What a notebook uses: servers that run inside the kernel, and chat clients to click in.
+
+    from chatstages.lab import finish, join, row, speak, start
+
+    server = start(4)                               # the server of stage 4, in threads, on a free port
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    row(ann, ben)                                   # side by side
+    ann.say("Hello!")
+    ben.wait_for("Hello!")
+    finish()                                        # stops everything
+
+Every cell may be run again, and all of them: what a cell had started before is replaced. Needs the
+`lab` extra.
+"""
+
+from chatstages.lab.client import ChatClient, row
+from chatstages.lab.rig import Server, finish, join, speak, start
+
+__all__ = ["ChatClient", "Server", "finish", "join", "row", "speak", "start"]
