@@ -45,7 +45,7 @@ run-notebooks: .venv/dev.done ## run every notebook and save what it shows
 	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --log-level=WARN \
 	  --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False \
 	  notebooks/*.ipynb notebooks/zh/*.ipynb
-	$(BIN)/nbstripout --keep-output --keep-count --extra-keys "metadata.language_info metadata.kernelspec.display_name" \
+	$(BIN)/nbstripout --keep-output --keep-count --extra-keys "metadata.language_info.version metadata.language_info.codemirror_mode" \
 	  notebooks/*.ipynb notebooks/zh/*.ipynb
 
 format: .venv/dev.done ## put the code into shape
