@@ -6,7 +6,6 @@ use, no server there, a server that went away), 2 when the command was used wron
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import errno
 import gettext
@@ -14,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -84,7 +84,9 @@ def serve(arguments: argparse.Namespace) -> int:
         try:
             say(event)
         except BrokenPipeError:
-            _thread.interrupt_main()  # nobody reads what we say any more
+            unheard.set()  # nobody reads what we say any more
+
+    unheard = threading.Event()
 
     try:
         server = load_stage(arguments.stage).serve(*address, on_event=show)
@@ -96,8 +98,10 @@ def serve(arguments: argparse.Namespace) -> int:
             say(_("The server of stage {n} listens on {where}").format(n=arguments.stage, where=where))
             say(_("Talk to it: {command}").format(command=f"chatstages chat {arguments.stage} {where}"))
             say(_("Ctrl-C ends it."))
-            server.wait()
+            while not unheard.is_set() and not server.wait(0.5):
+                pass
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
             say("")
     say(_("The server has ended."))
     return 0

@@ -148,6 +148,7 @@ class Running:
     def __init__(self, sock: socket.socket, run: Callable[[socket.socket, Stop], None]) -> None:
         self.address: Address = sock.getsockname()[:2]
         self._stop = Stop()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(sock, run), name=f"port {self.address[1]}")
         self._thread.start()
 
@@ -158,6 +159,7 @@ class Running:
         finally:
             self._stop.set()
             self._stop.close()
+            self._ended.set()
 
     def stop(self) -> None:
         """Stop it, whoever is blocked, and return when all its threads have ended (within 1 s).
@@ -171,15 +173,14 @@ class Running:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, `timeout` seconds at most; return whether it has."""
-        if threading.current_thread() is self._thread:
-            return False
-        if timeout is not None:
-            self._thread.join(timeout)
-        else:
-            # On Windows, Ctrl-C does not reach a thread that waits without a limit.
-            while self._thread.is_alive():
-                self._thread.join(0.5)
-        return not self._thread.is_alive()
+        # Not `join` before it has ended: up to Python 3.12, a Ctrl-C in there marks the thread as ended.
+        # And not without a limit: on Windows a Ctrl-C would not reach us.
+        while not self._ended.wait(0.5 if timeout is None else timeout):
+            if timeout is not None:
+                return False
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        return True
 
     def __enter__(self) -> Running:
         return self

@@ -1,0 +1,320 @@
+"""The command, as a person and as another program uses it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chatstages import cli
+from tests.support import PATIENCE, STAGES, python
+
+every_stage = pytest.mark.parametrize("stage", STAGES)
+windows = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal or signal")
+
+
+def finish(process: subprocess.Popen[str], text: str = "") -> tuple[int, str, str]:
+    """Give `process` its input to the end; return its status and what it printed."""
+    out, err = process.communicate(text, timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def run(*arguments: str, text: str = "", lang: str = "en") -> tuple[int, str, str]:
+    """Run `chatstages` with `arguments`; return its status and what it printed."""
+    return finish(python("-m", "chatstages", *arguments, lang=lang), text)
+
+
+@contextmanager
+def serving(stage: int, lang: str = "en") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `chatstages serve` in a process of its own; give the process and its address."""
+    process = python("-m", "chatstages", "serve", str(stage), "--port", "0", lang=lang)
+    assert process.stdout
+    try:
+        found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found
+        yield process, found[0]
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+
+
+def read_line(process: subprocess.Popen[str], expected: str) -> str:
+    """Read lines of `process` until one holds `expected`."""
+    assert process.stdout
+    for line in process.stdout:
+        if expected in line:
+            return line
+    raise AssertionError(f"{expected!r} was not printed")
+
+
+@every_stage
+def test_piped_input_is_chatted_and_shown_by_the_server(stage: int) -> None:
+    """A pipe is a keyboard too: `printf … | chatstages chat`."""
+    with serving(stage) as (server, address):
+        status, out, err = run("chat", str(stage), address, "--name", "小明", text="你好\n")
+        read_line(server, "你好")
+        read_line(server, "left")
+    assert (status, err) == (0, "")
+    assert out.startswith("Connected to ")
+    assert out.count("你好") == (1 if stage >= 4 else 0)  # what one says comes back to it
+
+
+@pytest.mark.parametrize("stage", [4, 5])
+def test_exit_leaves_and_is_not_sent(stage: int) -> None:
+    """What comes after it is not sent either."""
+    with serving(stage) as (server, address):
+        status, out, _err = run("chat", str(stage), address, "--name", "a", text="one\nexit\ntwo\n")
+        said = read_line(server, "said")
+        assert "left" in read_line(server, "left")
+    assert status == 0
+    assert "one" in out
+    assert "exit" not in said + out.partition("\n")[2]
+    assert "two" not in said + out
+
+
+def test_the_name_is_asked_for_until_there_is_one() -> None:
+    """In stage 5 the first lines are the nickname."""
+    with serving(5) as (_server, address):
+        status, out, _err = run("chat", "5", address, text="\n  \n小明\n你好\n")
+    assert status == 0
+    assert "小明：你好" in out
+
+
+def test_a_message_that_is_too_long_is_reported_and_the_next_is_sent() -> None:
+    """Nothing said is lost silently."""
+    with serving(5) as (_server, address):
+        status, out, _err = run("chat", "5", address, "--name", "a", text="x" * 5_000 + "\nshort\n")
+    assert status == 0
+    assert "at most 4096 bytes" in out
+    assert "a：short" in out
+
+
+@pytest.mark.parametrize("stage", [4, 5])
+def test_the_client_says_that_the_server_has_gone_and_ends(stage: int) -> None:
+    """In one line, and though its input has not ended."""
+    with serving(stage) as (server, address):
+        client = python("-m", "chatstages", "chat", str(stage), address, "--name", "a")
+        assert client.stdin
+        client.stdin.write("hello\n")
+        client.stdin.flush()
+        read_line(client, "hello")
+        server.send_signal(signal.SIGTERM)
+        assert read_line(client, "gone").strip() == f"The server at {address} has gone."
+        assert client.wait(PATIENCE) == 1
+        assert client.communicate() == ("", "")
+
+
+@windows
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@every_stage
+def test_ctrl_c_ends_a_server_cleanly(stage: int, number: signal.Signals) -> None:
+    """Status 0, no traceback, though a client is connected."""
+    with serving(stage) as (server, address):
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE):
+            read_line(server, "joined")
+            server.send_signal(number)
+            status, out, err = finish(server)
+    assert (status, err) == (0, "")
+    assert out.endswith("The server has ended.\n")
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_server_for_one_client_ends_by_itself(stage: int) -> None:
+    """When that client has left."""
+    with serving(stage) as (server, address):
+        assert run("chat", str(stage), address, text="hi\n")[0] == 0
+        status, out, err = finish(server)
+    assert (status, err) == (0, "")
+    assert "said: hi" in out
+
+
+@windows
+def test_a_reader_who_goes_away_ends_the_server() -> None:
+    """As in `chatstages serve 4 | head -1`: no traceback."""
+    with serving(4) as (server, address):
+        assert server.stdout
+        server.stdout.close()
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE):
+            assert server.wait(PATIENCE) == 1
+        assert server.stderr
+        assert server.stderr.read() == ""
+        server.stdout = None
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    """It names the port, and says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, out, err = run("serve", "4", "--port", str(port))
+    assert (status, out) == (1, "")
+    assert err == (
+        f"chatstages: Port {port} on 127.0.0.1 is in use. "
+        "End what runs there, or choose another with --port.\n"
+    )
+
+
+def test_no_server_there_is_one_clear_line() -> None:
+    """It names the address, and how to start one."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        status, _out, err = run("chat", "4", f"127.0.0.1:{port}", text="hi\n")
+    assert status == 1
+    assert err == (
+        f"chatstages: There is no server at 127.0.0.1:{port}. Start one: chatstages serve 4 --port {port}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["chat", "4", "no-such-host.invalid:1"], ["serve", "4", "--host", "a..b"]]
+)
+def test_a_name_not_found_is_one_clear_line(arguments: list[str]) -> None:
+    """For a client and for a server."""
+    status, _out, err = run(*arguments)
+    assert status == 1
+    assert err.count("\n") == 1
+    assert arguments[-1].removesuffix(":1") in err
+
+
+def test_each_kind_of_error_has_a_line_of_its_own() -> None:
+    """Those that this machine cannot be made to raise are made by hand."""
+    address = ("127.0.0.1", 80)
+    assert "administrators" in cli.explain(PermissionError(errno.EACCES, "denied"), address)
+    assert "no address" in cli.explain(OSError(errno.EADDRNOTAVAIL, "no"), address)
+    assert "does not answer" in cli.explain(TimeoutError(), address, 4)
+    assert cli.explain(OSError(errno.ENETUNREACH, "unreachable"), address, 4) == "127.0.0.1:80: unreachable"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["serve"],
+        ["serve", "6"],
+        ["serve", "four"],
+        ["serve", "4", "--port", "99999"],
+        ["serve", "4", "--lang", "fr"],
+        ["serve", "4", "--nonsense"],
+        ["chat", "4", "127.0.0.1:http"],
+        ["chat", "5", "--name", "a：b"],
+    ],
+)
+def test_bad_use_has_status_2_and_no_traceback(arguments: list[str]) -> None:
+    """The usage, and a line that says what is wrong."""
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: ")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("lang", "word"), [("zh_CN", "缺少参数"), ("en", "required")])
+def test_the_language_is_chosen_by_the_option_before_the_environment(lang: str, word: str) -> None:
+    """Also for what argparse says."""
+    other = "en" if lang == "zh_CN" else "zh_CN"
+    assert word in run("--lang", lang, "serve", lang=other)[2]
+    assert word in run("serve", lang=lang)[2]
+
+
+@every_stage
+def test_a_stage_runs_as_a_module(stage: int) -> None:
+    """`python -m chatstages.stageN_… server` and `client`."""
+    module = STAGES[stage].__name__
+    server = python("-m", module, "server", "--port", "0")
+    assert server.stdout
+    address = re.search(r"127\.0\.0\.1:\d+", server.stdout.readline())
+    assert address
+    client = python("-m", module, "client", address[0], *(["--name", "a"] if stage == 5 else []))
+    assert finish(client, "hello\n")[0] == 0
+    read_line(server, "hello")
+    if stage > 2:  # the others end by themselves
+        server.send_signal(signal.SIGTERM)
+    assert finish(server)[0] == 0 or sys.platform == "win32"
+    status, _out, err = finish(python("-m", module, "nonsense"))
+    assert status == 2
+    assert "server|client" in err
+
+
+def test_doctor_finds_that_the_stages_run_here() -> None:
+    """Each line begins with yes or no, and each no has a reason."""
+    status, out, err = run("doctor")
+    assert (status, err) == (0, "")
+    findings = out.split("\n\n")[0].splitlines()
+    assert len(findings) > 10
+    assert all(line.startswith(("yes  ", "no   ")) for line in findings)
+    assert all(": " in line for line in findings if line.startswith("no "))
+
+
+@windows
+@pytest.mark.parametrize("editing", [True, False], ids=["prompt_toolkit", "plain"])
+@pytest.mark.parametrize(("lang", "gone"), [("en", "has gone"), ("zh_CN", "已经断开")])
+def test_a_person_at_a_terminal_chats(editing: bool, lang: str, gone: str) -> None:
+    """In a pseudo-terminal: typing, hearing others in between, and being told that the server has gone."""
+    import pty
+
+    with serving(4) as (server, address):
+        ours, theirs = pty.openpty()
+        code = "import sys; from chatstages.cli import main; sys.exit(main())"
+        if not editing:
+            code = "import sys; sys.modules['prompt_toolkit'] = None; " + code
+            code = code.replace("None;", "None; import importlib.util as u; u.find_spec = lambda name: None;")
+        environment = os.environ | {"CHATSTAGES_LANG": lang, "TERM": "xterm"}
+        client = subprocess.Popen(
+            [sys.executable, "-c", code, "chat", "4", address],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        try:
+            screen = Screen(ours)
+            screen.wait_for(">>>")
+            os.write(ours, "你好\r".encode())
+            read_line(server, "said: 你好")
+            screen.wait_for("你好")
+            os.write(ours, b"half a li")
+            assert run("chat", "4", address, text="an interruption\n")[0] == 0
+            screen.wait_for("an interruption")
+            os.write(ours, b"ne\r")
+            read_line(server, "said: half a line")
+            server.send_signal(signal.SIGTERM)
+            screen.wait_for(gone)
+            assert client.wait(PATIENCE) == 1
+        finally:
+            client.kill()
+            client.wait()
+            os.close(ours)
+
+
+class Screen:
+    """What a program has written to its terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._seen = ""
+
+    def wait_for(self, expected: str) -> None:
+        """Read until `expected` has been written, beyond what was waited for before."""
+        deadline = time.monotonic() + PATIENCE
+        while expected not in self._seen:
+            ready = select.select([self._descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]
+            assert ready, f"{expected!r} did not appear in {self._seen!r}"
+            self._seen += os.read(self._descriptor, 65_536).decode(errors="replace")
+            if "\x1b[6n" in self._seen:  # prompt_toolkit asks where the cursor is
+                self._seen = self._seen.replace("\x1b[6n", "")
+                os.write(self._descriptor, b"\x1b[1;1R")
+        self._seen = self._seen.partition(expected)[2]
