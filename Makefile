@@ -52,13 +52,13 @@ format: .venv/dev.done ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# argparse's own words are part of what the command says, so they are translated too.
+# What Python's argparse says is in a catalogue of its own, kept by hand.
 translations: .venv/dev.done ## bring the catalogue up to date with the sentences in the code
-	$(BIN)/pybabel --quiet extract --no-location --sort-output --omit-header -o build/chatstages.pot \
-	  chatstages "$$($(BIN)/python -c 'import argparse; print(argparse.__file__)')"
-	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap -D chatstages \
-	  -i build/chatstages.pot -d chatstages/locale
-	$(BIN)/pybabel --quiet compile --statistics -D chatstages -d chatstages/locale
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract --no-location --sort-output -o build/chatstages.pot chatstages
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap \
+	  -D chatstages -i build/chatstages.pot -d chatstages/locale
+	$(BIN)/pybabel --quiet compile -D "chatstages argparse" -d chatstages/locale
 
 constraints: .venv/dev.done ## write down the versions that this environment has
 	$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt

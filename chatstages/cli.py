@@ -239,8 +239,8 @@ def speak(argv: Sequence[str]) -> None:
     language = locale.use(wanted)
     # argparse speaks through the process's own catalogue; so do programs that we start.
     os.environ["LANGUAGE"] = os.environ["CHATSTAGES_LANG"] = language
-    gettext.bindtextdomain("chatstages", str(locale.CATALOGUES))
-    gettext.textdomain("chatstages")
+    gettext.bindtextdomain("argparse", str(locale.CATALOGUES))
+    gettext.textdomain("argparse")
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
@@ -258,7 +258,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         parents=[shared],
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"chatstages {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"chatstages {__version__}",
+        help=_("show the version and exit"),
+    )
     commands = parser.add_subparsers(required=True, metavar=_("COMMAND"))
 
     def add(name: str, run: object, help_: str) -> argparse.ArgumentParser:
