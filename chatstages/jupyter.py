@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent / "notebooks"
 INSTALLED = HERE / "lab" / "notebooks"
+CONFIG = HERE / "lab"  # its labconfig/ holds the settings that JupyterLab begins with
 COPY = "chatstages-notebooks"  # the folder that an installed package's notebooks are copied to
 
 
@@ -48,9 +50,12 @@ def open_lab(notebook: Path, folder: Path, options: list[str]) -> None:
 
     # A checkout shows the modules beside the notebooks.
     root = folder.parent if folder == CHECKOUT else folder
-    arguments = [str(notebook), f"--ServerApp.root_dir={root}"]
+    # Not as a file to open: then the address that is printed would not lead to it.
+    page = f"/lab/tree/{quote(notebook.relative_to(root).as_posix())}"
+    arguments = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={page}"]
     # A classroom needs no news and no look-up of newer versions, and may have no way out to ask for them.
-    arguments += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    paths = [str(CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # in a container there is nobody else
     LabApp.launch_instance([*arguments, *options])

@@ -121,6 +121,18 @@ def python(*arguments: str, lang: str = "en", **kwargs: object) -> subprocess.Po
     )
 
 
+def wait_until_listening(address: Address) -> None:
+    """Try to connect until a program that has announced `address` does listen there."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(address, timeout=PATIENCE).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, f"nothing listens at {address}"
+            time.sleep(0.02)  # another program's port: there is no event to wait for
+
+
 def stopped(server: Running) -> bool:
     """Stop `server` from another thread; return whether it has ended."""
     thread = threading.Thread(target=server.stop)

@@ -16,7 +16,7 @@ from chatstages.locale import _
 KEPT = 500  # lines that a client shows; older ones are counted
 REDRAW = 0.05  # seconds between two updates of the page, at least
 WAIT = 10.0  # seconds that a cell waits at most
-SUBMIT = 0.03  # seconds after Enter within which the page has told us what stands in the box
+ENTER = 0.25  # seconds after Enter within which the page tells what stands in the box, if that is new
 
 LOG = (
     '<div role="log" style="height:13em;overflow-y:auto;display:flex;flex-direction:column-reverse;'
@@ -64,8 +64,11 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         )
         self._send_button = ipywidgets.Button(description=_("Send"), layout={"width": "auto"})
         self._leave_button = ipywidgets.Button(layout={"width": "auto"})
-        # The box also reports a change when it loses the focus; only Enter is meant as "send".
+        # The page reports Enter first, and then what stands in the box, if it has changed since it last told.
+        # It also tells when the box loses the focus; only Enter is meant as "send".
+        self._enter: threading.Timer | None = None
         self._box.on_msg(self._on_key)
+        self._box.observe(self._on_text, "value")
         self._send_button.on_click(lambda _button: self._send_box())
         self._leave_button.on_click(lambda _button: self._leave_or_join())
         buttons = ipywidgets.HBox([self._box, self._send_button, self._leave_button])
@@ -157,12 +160,19 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._box.disabled = self._send_button.disabled = not self._present
 
     def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
-        if content.get("event") == "submit":
-            # The page reports Enter first, and then what stands in the box.
-            threading.Timer(SUBMIT, self._send_box).start()
+        if content.get("event") == "submit" and self._enter is None:
+            self._enter = threading.Timer(ENTER, self._send_box)
+            self._enter.start()
+
+    def _on_text(self, _change: object) -> None:
+        if self._enter is not None:
+            self._send_box()
 
     def _send_box(self) -> None:
         """Send what stands in the box, and empty it."""
+        enter, self._enter = self._enter, None
+        if enter is not None:
+            enter.cancel()
         text, self._box.value = self._box.value, ""
         if text and not self._tried(self.say, text):
             self._box.value = text  # nothing typed is lost

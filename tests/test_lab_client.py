@@ -1,0 +1,146 @@
+"""The chat client widget, without a browser: what the page sends is handed to it, what it shows is read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatstages.lab import ChatClient, Server, finish, join, row, start
+from tests.support import PATIENCE
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Give a server of stage 4, in the lab."""
+    yield start(4)
+    finish()
+
+
+def wait_until(client: ChatClient, condition: Callable[[], bool]) -> None:
+    """Wait until what the page shows of `client` meets `condition`."""
+    changed = threading.Event()
+    for widget in (client._log, client._title, client._box):
+        widget.observe(lambda _change: changed.set())
+    for _ in range(1_000):
+        if condition():
+            return
+        assert changed.wait(PATIENCE), client._log.value
+        changed.clear()
+    raise AssertionError("it changes all the time")
+
+
+def press_enter(client: ChatClient, text: str | None) -> None:
+    """Do what the page does: tell of the key first, then of the text in the box, if that is new."""
+    client._box._handle_custom_msg({"event": "submit"}, [])
+    if text is not None:
+        client._box.value = text
+
+
+def test_enter_sends_what_is_in_the_box(server: Server) -> None:
+    """The box is empty afterwards."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    press_enter(ann, "你好")
+    ben.wait_for("你好")
+    assert ann._box.value == ""
+
+
+def test_enter_sends_what_the_page_had_told_before(server: Server) -> None:
+    """It tells the text when the box loses the focus, which sends nothing; Enter then comes alone."""
+    ann = join(server, "Ann")
+    ann._box.value = "half a line"
+    join(server, "Ben").say("in between")
+    ann.wait_for("in between")
+    assert "half" not in "".join(ann.lines)
+    press_enter(ann, None)
+    ann.wait_for("half a line")
+
+
+def test_the_button_sends(server: Server) -> None:
+    """For whoever has no Enter key at hand."""
+    ann = join(server, "Ann")
+    ann._box.value = "by button"
+    ann._send_button.click()
+    ann.wait_for("by button")
+    assert ann._box.value == ""
+
+
+def test_an_empty_box_sends_nothing(server: Server) -> None:
+    """Nor does Enter twice."""
+    ann = join(server, "Ann")
+    press_enter(ann, "once")
+    ann._send_button.click()
+    ann.say("last")
+    ann.wait_for("last")
+    assert "".join(ann.lines) == "oncelast"
+
+
+def test_leaving_and_coming_back(server: Server) -> None:
+    """One button, which says what it does."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    assert ann._leave_button.description == "Leave"
+    ann._leave_button.click()
+    server.wait_for("left")
+    assert ann._leave_button.description == "Join"
+    assert ann._box.disabled
+    ben.say("unheard")
+    ben.wait_for("unheard")
+    ann._leave_button.click()
+    server.wait_for("joined", 3)
+    ben.say("heard again")
+    ann.wait_for("heard again")
+    assert "unheard" not in "".join(ann.lines)
+
+
+def test_a_client_shows_that_the_server_has_gone(server: Server) -> None:
+    """And joining then says why it does not work, in the box."""
+    ann = join(server, "Ann")
+    server.stop()
+    wait_until(ann, lambda: "○" in ann._title.value)
+    ann._leave_button.click()
+    assert "refused" in ann._box.placeholder
+
+
+def test_what_cannot_be_sent_stays_in_the_box(server: Server) -> None:
+    """The server has gone in the meantime: nothing typed is lost."""
+    ann = join(server, "Ann")
+    ann.leave()
+    ann._box.value = "unsent"
+    ann._send_box()
+    assert ann._box.value == "unsent"
+    assert ann._box.placeholder != "Say something …"
+
+
+def test_text_and_name_are_shown_as_they_are(server: Server) -> None:
+    """They are no HTML."""
+    eve = join(server, "<b>Eve</b>")
+    eve.say("<img src=x onerror=alert(1)> &amp; 😀")
+    wait_until(eve, lambda: "&lt;img src=x onerror=alert(1)&gt; &amp;amp; 😀" in eve._log.value)
+    assert "&lt;b&gt;Eve&lt;/b&gt;" in eve._title.value
+
+
+def test_older_lines_make_room_and_are_counted(server: Server) -> None:
+    """The page stays small however much is said."""
+    ann = join(server, "Ann")
+    for number in range(600):
+        ann.say(f"{number}\n")
+        ann.wait_for(f"{number}\n")
+    assert len(ann.lines) == 500
+    wait_until(ann, lambda: "599" in ann._log.value)
+    assert "100 older lines" in ann._log.value
+
+
+def test_waiting_has_an_end_and_says_for_what(server: Server) -> None:
+    """No cell hangs."""
+    ann = join(server, "Ann")
+    with pytest.raises(TimeoutError, match=r"Ann has waited 0.01 s for 'nothing'; there is \[\]"):
+        ann.wait_for("nothing", timeout=0.01)
+
+
+def test_a_row_lays_clients_side_by_side(server: Server) -> None:
+    """A text stands for it where widgets are not drawn."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    both = row(ann, ben)
+    assert both.children == (ann, ben)
+    assert repr(both) == "<chat client Ann>  <chat client Ben>"

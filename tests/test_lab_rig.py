@@ -1,0 +1,117 @@
+"""Servers in the kernel: started, replaced and stopped by cells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from chatstages.events import Event
+from chatstages.lab import finish, join, speak, start
+from chatstages.lab.rig import Server
+from tests.support import PATIENCE, STAGES
+
+
+@pytest.fixture(autouse=True)
+def _finished() -> Iterator[None]:
+    """Stop what a test has started."""
+    yield
+    finish()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_runs_in_the_kernel(stage: int) -> None:
+    """A server, a client, and what it said."""
+    server = start(stage)
+    ann = join(server, "Ann")
+    ann.say("hello")
+    server.wait_for("said")
+    assert "hello" in server.events[1].text
+    ann.leave()
+    server.wait_for("left")
+
+
+def test_a_cell_run_again_replaces_what_it_had_started() -> None:
+    """The server, and with it its clients; a client by itself, too."""
+    first = start(4)
+    ann = join(first, "Ann")
+    again = join(first, "Ann")
+    first.wait_for("left")
+    again.say("it is me")
+    again.wait_for("it is me")
+    assert ann.lines == []
+    second = start(4)
+    with pytest.raises(OSError, match="refused"):
+        join(first, "Ben")
+    join(second, "Ann")
+
+
+def test_servers_of_different_stages_run_side_by_side() -> None:
+    """Starting one leaves the other alone."""
+    four, five = start(4), start(5)
+    ann, ben = join(four, "Ann"), join(five, "Ben")
+    ann.say("four")
+    ben.say("five")
+    ann.wait_for("four")
+    ben.wait_for("Ben：five")
+
+
+def test_waiting_for_the_server_has_an_end_and_says_for_what() -> None:
+    """No cell hangs."""
+    with pytest.raises(TimeoutError, match=r"waited 0\.01 s for 2 × said; there is"):
+        start(4).wait_for("said", 2, timeout=0.01)
+
+
+def test_a_server_that_accepts_nobody_more_is_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage 2 listens to one client: the second is told so, and does not stay behind."""
+    wait_for = Server.wait_for
+    monkeypatch.setattr(Server, "wait_for", lambda self, kind, count=1: wait_for(self, kind, count, 0.2))
+    server = start(2)
+    join(server, "Ann")
+    with pytest.raises(TimeoutError, match="2 × joined"):
+        join(server, "Ben")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_exception_in_a_thread_fails_the_last_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would pass unnoticed; and it is told once."""
+    thread = threading.Thread(target=lambda: 1 / 0, name="unlucky")
+    thread.start()
+    thread.join()
+    with pytest.raises(RuntimeError, match="unlucky: ZeroDivisionError"):
+        finish()
+    finish()
+
+
+def test_a_hook_that_fails_is_noticed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever thread of ours it was on."""
+    failures: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+
+    def fail(event: Event) -> None:
+        raise KeyError(event.kind)
+
+    with STAGES[4].serve(on_event=fail) as server, STAGES[4].connect(server.address):
+        deadline = time.monotonic() + PATIENCE
+        while not failures and time.monotonic() < deadline:
+            server.wait(0.01)
+    assert isinstance(failures[0].exc_value, KeyError)
+
+
+def test_the_lab_speaks_both_languages() -> None:
+    """From the cell that chooses on."""
+    speak("zh_CN")
+    assert join(start(4), "小明")._send_button.description == "发送"
+    speak("en")
+    assert join(start(4), "Ann")._send_button.description == "Send"
+
+
+@pytest.mark.parametrize("stage", [4, 5])
+def test_a_kernel_ends_though_nobody_stopped_the_server(stage: int) -> None:
+    """A restart of the kernel leaves no process, and so no port, behind."""
+    code = f"from chatstages.lab import *; s = start({stage}); a = join(s, 'A'); a.say('x'); a.wait_for('x')"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=6 * PATIENCE)
