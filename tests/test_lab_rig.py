@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from chatstages.events import Event
-from chatstages.lab import finish, join, speak, start
-from chatstages.lab.rig import Server
+from chatstages.lab import ChatServer, failures, finish, join, speak, start
 from tests.support import PATIENCE, STAGES
+
+ignore_thread_warnings = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -68,22 +69,36 @@ def test_waiting_for_the_server_has_an_end_and_says_for_what() -> None:
 
 def test_a_server_that_accepts_nobody_more_is_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stage 2 listens to one client: the second is told so, and does not stay behind."""
-    wait_for = Server.wait_for
-    monkeypatch.setattr(Server, "wait_for", lambda self, kind, count=1: wait_for(self, kind, count, 0.2))
+    wait_for = ChatServer.wait_for
+    monkeypatch.setattr(ChatServer, "wait_for", lambda self, kind, name: wait_for(self, kind, 1, 0.2, name))
     server = start(2)
     join(server, "Ann")
-    with pytest.raises(TimeoutError, match="2 × joined"):
+    with pytest.raises(TimeoutError, match="1 × joined"):
         join(server, "Ben")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_exception_in_a_thread_fails_the_last_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    """It would pass unnoticed; and it is told once."""
-    thread = threading.Thread(target=lambda: 1 / 0, name="unlucky")
+def raise_in_a_thread() -> None:
+    """Let a thread end with an exception."""
+    thread = threading.Thread(target=lambda: 1 / 0)
     thread.start()
     thread.join()
-    with pytest.raises(RuntimeError, match="unlucky: ZeroDivisionError"):
+
+
+@ignore_thread_warnings
+def test_an_exception_in_a_thread_fails_the_last_cell() -> None:
+    """It would pass unnoticed; and it is told once."""
+    raise_in_a_thread()
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: division by zero"):
         finish()
+    finish()
+
+
+@ignore_thread_warnings
+def test_an_exception_that_was_asked_for_is_forgiven() -> None:
+    """Where it is the point of an experiment."""
+    raise_in_a_thread()
+    assert failures() == ["ZeroDivisionError: division by zero"]
+    assert failures() == []
     finish()
 
 

@@ -4,7 +4,7 @@
 
     server = start(4)                               # the server of stage 4, in threads, on a free port
     ann, ben = join(server, "Ann"), join(server, "Ben")
-    row(ann, ben)                                   # side by side
+    row(server, ann, ben)                           # side by side
     ann.say("Hello!")
     ben.wait_for("Hello!")
     finish()                                        # stops everything
@@ -13,7 +13,24 @@ Every cell may be run again, and all of them: what a cell had started before is 
 `lab` extra.
 """
 
-from chatstages.lab.client import ChatClient, row
-from chatstages.lab.rig import Server, finish, join, speak, start
+from chatstages.lab.client import ChatClient
+from chatstages.lab.quiz import ask
+from chatstages.lab.reading import compare, source
+from chatstages.lab.rig import deaf, failures, finish, join, speak, start
+from chatstages.lab.server import ChatServer
+from chatstages.lab.widgets import row
 
-__all__ = ["ChatClient", "Server", "finish", "join", "row", "speak", "start"]
+__all__ = [
+    "ChatClient",
+    "ChatServer",
+    "ask",
+    "compare",
+    "deaf",
+    "failures",
+    "finish",
+    "join",
+    "row",
+    "source",
+    "speak",
+    "start",
+]

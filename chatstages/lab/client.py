@@ -11,22 +11,15 @@ from typing import Any, Protocol
 import ipywidgets
 
 from chatstages.events import Event
+from chatstages.lab.painter import painter
+from chatstages.lab.widgets import log_html, title_html
+from chatstages.listener import TIMEOUT
 from chatstages.locale import _
 
-KEPT = 500  # lines that a client shows; older ones are counted
-REDRAW = 0.05  # seconds between two updates of the page, at least
+KEPT = 500  # lines that a client keeps; older ones are counted
+SHOWN = 200  # lines of them that the page shows
 WAIT = 10.0  # seconds that a cell waits at most
 ENTER = 0.25  # seconds after Enter within which the page tells what stands in the box, if that is new
-
-LOG = (
-    '<div role="log" style="height:13em;overflow-y:auto;display:flex;flex-direction:column-reverse;'
-    "padding:4px 8px;border:1px solid var(--jp-border-color1,#bbb);border-radius:4px;line-height:1.5;"
-    'font-size:var(--jp-content-font-size1,14px);overflow-wrap:anywhere"><div>{lines}</div></div>'
-)
-TITLE = (
-    '<div style="font-weight:600;font-size:var(--jp-content-font-size1,14px)">'
-    '<span style="color:{colour}">{dot}</span> {name} <span style="font-weight:400">{state}</span></div>'
-)
 
 
 class Connection(Protocol):
@@ -42,25 +35,34 @@ class Connection(Protocol):
 class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     """A client of a stage, with its conversation, a box to type in, and buttons to send and to leave.
 
-    `connect(on_event=…)` returns the stage's client, connected. Its methods may be called from
+    `connect(on_event=…)` returns the client of `stage`, connected. Its methods may be called from
     any cell; what arrives is shown from the thread that receives it.
     """
 
-    def __init__(self, name: str, connect: Callable[..., Connection]) -> None:
+    def __init__(self, name: str, stage: int, connect: Callable[..., Connection]) -> None:
         self.name = name
+        self.stage = stage
         self._connect = connect
-        self._changed = threading.Condition()  # Guards _shown, _dropped, _present and the page's refresh.
-        self._shown: deque[str] = deque(maxlen=KEPT)
+        # Guards all that follows, and the page's picture of it.
+        self._changed = threading.Condition()
+        self._lines: deque[str] = deque(maxlen=KEPT)  # as HTML
+        self._received: deque[str] = deque(maxlen=KEPT)
+        self._sent: deque[str] = deque(maxlen=KEPT)  # what has not come back yet
         self._dropped = 0  # lines that had to make room
+        self._unread = 0  # lines of others since this client's person last did something
         self._present = False
-        self._refresh_due: threading.Timer | None = None
+        self._trouble = ""  # why the last thing that the person did has failed
 
         self._title = ipywidgets.HTML()
+        self._badge = ipywidgets.Button(
+            button_style="info", tooltip=_("Mark as read"), layout={"width": "auto", "height": "22px"}
+        )
         self._log = ipywidgets.HTML()
         self._box = ipywidgets.Text(
             placeholder=_("Say something …"),
+            tooltip=name,
             continuous_update=False,
-            layout={"flex": "1 1 0", "width": "auto"},
+            layout={"flex": "1 1 0", "width": "auto", "min_width": "6em"},
         )
         self._send_button = ipywidgets.Button(description=_("Send"), layout={"width": "auto"})
         self._leave_button = ipywidgets.Button(layout={"width": "auto"})
@@ -69,11 +71,16 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._enter: threading.Timer | None = None
         self._box.on_msg(self._on_key)
         self._box.observe(self._on_text, "value")
+        self._badge.on_click(lambda _button: self._read())
         self._send_button.on_click(lambda _button: self._send_box())
         self._leave_button.on_click(lambda _button: self._leave_or_join())
-        buttons = ipywidgets.HBox([self._box, self._send_button, self._leave_button])
+        spread = {"justify_content": "space-between", "min_height": "28px"}
         super().__init__(
-            [self._title, self._log, buttons],
+            [
+                ipywidgets.HBox([self._title, self._badge], layout=spread),
+                self._log,
+                ipywidgets.HBox([self._box, self._send_button, self._leave_button]),
+            ],
             layout={"flex": "1 1 18em", "min_width": "18em", "margin": "4px"},
         )
         self.join()
@@ -91,7 +98,21 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     def say(self, text: str) -> None:
         """Send `text`. Raises OSError when the server has gone, ValueError when it is too long."""
-        self._client.send(text)
+        with self._changed:
+            self._unread = 0
+            if self.stage >= 4:
+                self._sent.append(text)  # it comes back
+            else:
+                self._add(f'<span style="opacity:.7">→ {escape(text)}</span>')
+        try:
+            self._client.send(text)
+        except TimeoutError:
+            reason = _("{name} has waited {timeout} s to send: the server takes nothing")
+            raise TimeoutError(reason.format(name=self.name, timeout=TIMEOUT)) from None
+        finally:
+            painter.draw_soon(self)
+        if self.stage == 1:  # its client says one thing, and goes
+            self.leave()
 
     def leave(self) -> None:
         """Leave the conversation; `join` comes back to it."""
@@ -102,21 +123,21 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     def lines(self) -> list[str]:
         """What has arrived, as it arrived: in stages 1 to 4 a line is what one `recv` has brought."""
         with self._changed:
-            return list(self._shown)
+            return list(self._received)
 
     def wait_for(self, text: str, timeout: float = WAIT) -> None:
         """Wait until `text` has arrived; raise TimeoutError after `timeout` seconds."""
         with self._changed:
-            if not self._changed.wait_for(lambda: text in "".join(self._shown), timeout):
+            if not self._changed.wait_for(lambda: text in "".join(self._received), timeout):
                 reason = _("{name} has waited {timeout} s for {text}; there is {lines}")
+                lines = [line[:60] for line in list(self._received)[-5:]]
                 raise TimeoutError(
-                    reason.format(name=self.name, timeout=timeout, text=repr(text), lines=list(self._shown))
+                    reason.format(name=self.name, timeout=timeout, text=repr(text), lines=lines)
                 )
 
     def refresh(self) -> None:
         """Draw again, for front ends that do not show what changes in the background."""
-        with self._changed:
-            self._draw()
+        self.draw()
 
     # --- what happens ---
 
@@ -126,38 +147,46 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             self._set_present(False)
             return
         with self._changed:
-            self._dropped += len(self._shown) == KEPT
-            self._shown.append(event.text)
+            self._received.append(event.text)
+            self._add(escape(event.text.removesuffix("\n")).replace("\n", "<br>"))
+            self._unread += not self._is_mine(event.text)
             self._changed.notify_all()
-            if self._refresh_due is None:
-                # Many lines a second are one update: the page need not draw faster than one can see.
-                self._refresh_due = threading.Timer(REDRAW, self._refresh_now)
-                self._refresh_due.start()
+        painter.draw_soon(self)
 
-    def _refresh_now(self) -> None:
-        with self._changed:
-            self._refresh_due = None
-            self._draw()
+    def _is_mine(self, text: str) -> bool:
+        if text in self._sent:
+            self._sent.remove(text)
+            return True
+        return self.stage == 5 and text.startswith(f"{self.name}：")
+
+    def _add(self, html: str) -> None:
+        self._dropped += len(self._lines) == KEPT
+        self._lines.append(html)
 
     def _set_present(self, present: bool) -> None:
         with self._changed:
             self._present = present
-            self._draw()
+            self._sent.clear()
+        self.draw()
 
-    def _draw(self) -> None:
-        """Bring the page up to date. The lock is held, so that no older picture overtakes a newer one."""
-        lines = [escape(line).replace("\n", "<br>") for line in self._shown]
-        if self._dropped:
-            lines.insert(0, "<i>" + _("({n} older lines)").format(n=self._dropped) + "</i>")
-        self._log.value = LOG.format(lines="<br>".join(lines))
-        self._title.value = TITLE.format(
-            name=escape(self.name),
-            colour="#2e9e4f" if self._present else "#999",
-            dot="●" if self._present else "○",
-            state="" if self._present else _("not connected"),
-        )
-        self._leave_button.description = _("Leave") if self._present else _("Join")
-        self._box.disabled = self._send_button.disabled = not self._present
+    def draw(self) -> int:
+        """Show the newest state. Any thread may call; returns the number of characters sent."""
+        with self._changed:  # held to the end, so that no older picture overtakes a newer one
+            lines = list(self._lines)[-SHOWN:]
+            if hidden := self._dropped + len(self._lines) - len(lines):
+                lines.insert(0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>")
+            if self._trouble:
+                lines.append(f'<span style="color:#d9534f">⚠ {escape(self._trouble)}</span>')
+            self._log.value = log_html(lines, 13)
+            state = "" if self._present else _("not connected")
+            self._title.value = title_html(self._present, self.name, state)
+            self._badge.description = _("{n} new").format(n=self._unread)
+            self._badge.layout.visibility = "visible" if self._unread else "hidden"
+            self._leave_button.description = _("Leave") if self._present else _("Join")
+            self._box.disabled = self._send_button.disabled = not self._present
+            return len(self._log.value)
+
+    # --- what a person does ---
 
     def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content.get("event") == "submit" and self._enter is None:
@@ -174,36 +203,27 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         if enter is not None:
             enter.cancel()
         text, self._box.value = self._box.value, ""
-        if text and not self._tried(self.say, text):
+        if text == "exit" and self.stage >= 4:
+            self._leave_or_join()
+        elif text and not self._tried(self.say, text):
             self._box.value = text  # nothing typed is lost
 
     def _leave_or_join(self) -> None:
-        if self._present:
-            self.leave()
-        else:
-            self._tried(self.join)
+        self._tried(self.leave if self._present else self.join)
+
+    def _read(self) -> None:
+        with self._changed:
+            self._unread = 0
+        self.draw()
 
     def _tried(self, action: Callable[..., None], *arguments: str) -> bool:
-        """Call `action`; where it fails, say so in the box, and return False."""
+        """Call `action`; where it fails, say so in the log; return whether it went well."""
+        trouble = ""
         try:
             action(*arguments)
         except (OSError, ValueError) as error:
-            self._box.placeholder = str(error)
-            return False
-        self._box.placeholder = _("Say something …")
-        return True
-
-
-def row(*clients: ipywidgets.Widget) -> ipywidgets.Widget:
-    """Lay out `clients` side by side, on as many lines as they need."""
-    return Row(clients)
-
-
-class Row(ipywidgets.HBox):  # type: ignore[misc]
-    """Widgets side by side, wrapped where the page ends."""
-
-    def __init__(self, widgets: tuple[ipywidgets.Widget, ...]) -> None:
-        super().__init__(widgets, layout={"flex_flow": "row wrap"})
-
-    def __repr__(self) -> str:
-        return "  ".join(map(repr, self.children))
+            trouble = str(error)
+        with self._changed:
+            self._trouble, self._unread = trouble, 0
+        self.draw()
+        return not trouble

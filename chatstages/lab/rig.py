@@ -1,80 +1,29 @@
 """Servers inside the kernel: started by a cell, replaced when it is run again, stopped by the last one.
 
-Everything here is called from cells, so from one thread at a time; the hooks are called from the servers'.
+Everything here is called from cells, so from one thread at a time.
 """
 
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - see the end of this file
+import socket
 import threading
-from collections import Counter, deque
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 from chatstages import locale
-from chatstages.events import Event
-from chatstages.lab.client import WAIT, ChatClient
+from chatstages.lab.client import ChatClient
+from chatstages.lab.server import ChatServer
+from chatstages.listener import TIMEOUT
 from chatstages.locale import _
 from chatstages.stages import load_stage
 
-_running: dict[str, Callable[[], None]] = {}  # how to stop what cells have started, by its name
+_running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
 _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
-
-
-class Server:
-    """A stage's server in the kernel, and what it has told."""
-
-    def __init__(self, stage: int) -> None:
-        self.stage = stage
-        self._module = load_stage(stage)
-        self._changed = threading.Condition()  # Guards _events and _counts.
-        self._events: deque[Event] = deque(maxlen=1_000)
-        self._counts: Counter[str] = Counter()
-        self._server = self._module.serve(on_event=self._on_event)
-
-    def __repr__(self) -> str:
-        return _("<server of stage {n}>").format(n=self.stage)
-
-    @property
-    def events(self) -> list[Event]:
-        """What has happened, oldest first; the last 1,000."""
-        with self._changed:
-            return list(self._events)
-
-    def wait_for(self, kind: str, count: int = 1, timeout: float = WAIT) -> None:
-        """Wait until `count` events of `kind` have happened; raise TimeoutError after `timeout` seconds."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._counts[kind] >= count, timeout):
-                reason = _("The server has waited {timeout} s for {count} × {kind}; there is {events}")
-                events = [str(event) for event in self._events]
-                raise TimeoutError(reason.format(timeout=timeout, count=count, kind=kind, events=events))
-
-    def connect(self, name: str) -> ChatClient:
-        """Return a client of this server's stage, connected, and heard by whoever speaks next.
-
-        Raises OSError when the server has ended, TimeoutError when it does not accept the client.
-        """
-        options = {"name": name} if self.stage == 5 else {}
-        with self._changed:
-            joined = self._counts["joined"]
-        client = ChatClient(name, partial(self._module.connect, self._server.address, **options))
-        try:
-            self.wait_for("joined", joined + 1)
-        except TimeoutError:
-            client.leave()
-            raise
-        return client
-
-    def stop(self) -> None:
-        """Stop the server (within 1 s) and give the port back."""
-        self._server.stop()
-
-    def _on_event(self, event: Event) -> None:
-        with self._changed:
-            self._events.append(event)
-            self._counts[event.kind] += 1
-            self._changed.notify_all()
 
 
 def speak(language: str) -> None:
@@ -82,27 +31,55 @@ def speak(language: str) -> None:
     locale.use(language)
 
 
-def start(stage: int) -> Server:
-    """Start the server of `stage` (1 to 5) on a free port; one started before for it is replaced.
+def start(what: int | ModuleType, **options: Any) -> ChatServer:
+    """Start the server of a stage (1 to 5), or of a module such as those in `chatstages.faults`.
 
-    Its clients leave, too. Raises OSError when no port can be had.
+    It listens on a free port. One that was started before is replaced, and its clients leave.
+    `options` go to the module's `serve`. Raises OSError when no port can be had.
     """
-    name = f"{stage}"
-    for running in [key for key in _running if key == name or key.startswith(f"{name}/")]:
-        _running.pop(running)()
-    server = Server(stage)
-    _running[name] = server.stop
+    module = load_stage(what) if isinstance(what, int) else what
+    stage = what if isinstance(what, int) else module.STAGE
+    _stop(module.__name__)
+    server = ChatServer(module, stage, options)
+    _running[module.__name__] = server.stop
     return server
 
 
-def join(server: Server, name: str) -> ChatClient:
+def join(server: ChatServer, name: str) -> ChatClient:
     """Return a chat client of `server`, connected; one of the same name joined before leaves."""
-    key = f"{server.stage}/{name}"
-    if key in _running:
-        _running.pop(key)()
+    key = f"{server.module.__name__}/{name}"
+    _stop(key)
     client = server.connect(name)
     _running[key] = client.leave
     return client
+
+
+def deaf(server: ChatServer, name: str = "deaf") -> socket.socket:
+    """Return a bare connection to `server` that takes in next to nothing, because nobody reads it.
+
+    Its receive buffer is as small as the system allows, so that it is soon full.
+    """
+    key = f"{server.module.__name__}/{name}"
+    _stop(key)
+    sock = socket.socket()
+    sock.settimeout(TIMEOUT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    sock.connect(server.address)
+    _running[key] = sock.close
+    return sock
+
+
+def _stop(name: str) -> None:
+    """Stop what runs under `name`, and what hangs on it, newest first."""
+    for key in reversed([key for key in _running if key == name or key.startswith(f"{name}/")]):
+        _running.pop(key)()
+
+
+def failures() -> list[str]:
+    """Return the exceptions that have ended a thread since this was last asked, and forget them."""
+    failed = [traceback.format_exception_only(failure.exc_value)[0].strip() for failure in _failures]
+    _failures.clear()
+    return failed
 
 
 def finish() -> None:
@@ -112,17 +89,17 @@ def finish() -> None:
     """
     while _running:
         _running.popitem()[1]()
-    failures = [f"{failure.thread and failure.thread.name}: {failure.exc_value!r}" for failure in _failures]
-    _failures.clear()
-    if failures:
-        raise RuntimeError(_("A thread has failed: {failures}").format(failures="; ".join(failures)))
+    if failed := failures():
+        raise RuntimeError(_("A thread has failed: {failures}").format(failures="; ".join(failed)))
 
 
 def _record(
     previous: Callable[[threading.ExceptHookArgs], object], failure: threading.ExceptHookArgs
 ) -> None:
     _failures.append(failure)
-    previous(failure)
+    frames = (frame for frame, _line in traceback.walk_tb(failure.exc_traceback))
+    if not any(frame.f_globals.get("__name__", "").startswith("chatstages.") for frame in frames):
+        previous(failure)  # the learner's own thread: its error is wanted at once, not at the end
 
 
 def _stop_with_the_kernel() -> None:

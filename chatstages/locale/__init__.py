@@ -13,7 +13,8 @@ from pathlib import Path
 
 LANGUAGES = ("zh_CN", "en")
 CATALOGUES = Path(__file__).parent
-_catalogue: gettext.NullTranslations  # what `use` has chosen
+_language = "en"  # what `use` has chosen, and
+_catalogue: gettext.NullTranslations  # its sentences
 
 
 def choose(wanted: str | None = None) -> str:
@@ -31,10 +32,15 @@ def choose(wanted: str | None = None) -> str:
 
 def use(wanted: str | None = None) -> str:
     """Speak `wanted` ("zh_CN" or "en"; see `choose`) from now on, in the whole process; return which."""
-    global _catalogue
-    language = choose(wanted)
-    _catalogue = gettext.translation("chatstages", CATALOGUES, [language], fallback=True)
-    return language
+    global _language, _catalogue
+    _language = choose(wanted)
+    _catalogue = gettext.translation("chatstages", CATALOGUES, [_language], fallback=True)
+    return _language
+
+
+def language() -> str:
+    """Return the language in use."""
+    return _language
 
 
 def _(sentence: str) -> str:

@@ -1,0 +1,43 @@
+"""A group with a pool for each connection: it looks like a limit, and is none.
+
+`max_workers=2` says that at most two threads work. But it is said anew for every client that comes, so
+forty clients have forty pools, each with one thread at work: as many threads as in stage 4.
+
+The mend: one pool for the whole server. With workers that wait for one client each, that is a trap: see
+`a_pool_that_blocks`. Stage 5 has what holds.
+"""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+
+from chatstages.events import Hook, ignore
+from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.stage4_broadcast import Group, connect, handle
+
+__all__ = ["STAGE", "WORKERS", "accept_clients", "connect", "serve"]
+
+STAGE = 4
+WORKERS = 2  # "at most two threads"
+
+
+def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
+    """Accept clients until the server is stopped."""
+    group = Group(on_event)
+    with ExitStack() as pools:
+        while client := stop.accept(server):
+            # The slip: a pool made here is this client's own.
+            pool = pools.enter_context(ThreadPoolExecutor(WORKERS, "handler"))
+            pool.submit(handle, *client, group, stop, on_event)
+
+
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+    """Start the server, as in stage 4. Raises OSError when the address cannot be had."""
+    with closed_on_error(socket.socket()) as server:
+        reuse_address(server)
+        server.bind((host, port))
+        server.listen()
+        return Running(server, partial(accept_clients, on_event=on_event))

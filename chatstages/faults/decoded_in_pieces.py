@@ -1,0 +1,53 @@
+"""Stage 2, but each piece of the stream is decoded by itself.
+
+A Chinese character is three bytes. Where a piece ends in the middle of one, `decode` raises
+UnicodeDecodeError, and that is the end of the server. It goes well for months, with short messages.
+
+The mend: keep the bytes of a character back until it is whole (`wire.Decoder`, used by every stage).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+
+from chatstages.events import Event, Hook, ignore
+from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.stage2_session import connect
+
+__all__ = ["STAGE", "connect", "receive", "serve"]
+
+STAGE = 2
+RECV_SIZE = 10  # bytes; so that the slip shows with short messages
+
+
+def receive(conn: socket.socket, stop: Stop) -> Iterator[str]:
+    """Yield what each `recv` brings, as text, until the client has left."""
+    data = b"?"
+    while data and stop.readable(conn):
+        data = conn.recv(RECV_SIZE)
+        if data:
+            yield data.decode()  # the slip: who says that `data` ends where a character ends?
+
+
+def handle_one(server: socket.socket, stop: Stop, on_event: Hook) -> None:
+    """Accept one client and serve it."""
+    client = stop.accept(server)
+    if client is None:
+        return
+    conn, address = client
+    with conn:
+        on_event(Event("joined", address))
+        for text in receive(conn, stop):
+            on_event(Event("said", address, text))
+    on_event(Event("left", address))
+
+
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+    """Start the server, as in stage 2. Raises OSError when the address cannot be had."""
+    with closed_on_error(socket.socket()) as server:
+        reuse_address(server)
+        server.bind((host, port))
+        server.listen()
+        return Running(server, partial(handle_one, on_event=on_event))

@@ -1,0 +1,93 @@
+"""The room of stage 5 on asyncio: one thread, and a coroutine for each member instead of a thread.
+
+Same wire (`name：text` and a newline), shorter code, the same questions: who is there, what happens when
+one leaves, and what when one does not read. `patient=True` shows the trap of this style: to *wait* for each
+member in turn (`await writer.drain()`) lets one who does not read hold up all the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from functools import partial
+
+from chatstages.events import Event, Hook, ignore
+from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.stage5_pool import connect
+from chatstages.wire import MAX_LINE
+
+__all__ = ["STAGE", "Room", "connect", "serve"]
+
+STAGE = 5
+SEND_BUFFER = 16 << 10  # bytes that the system takes off our hands for each member
+TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is cut off
+
+
+class Room:
+    """Who is there, and what happens to them. All of it on the one thread of the event loop: no lock."""
+
+    def __init__(self, on_event: Hook, patient: bool) -> None:
+        self._on_event = on_event
+        self._patient = patient
+        self._members: dict[asyncio.StreamWriter, None] = {}  # in the order in which they came
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one member until it leaves."""
+        address = writer.get_extra_info("peername")[:2]
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._members[writer] = None
+        self._on_event(Event("joined", address))
+        try:
+            while line := await reader.readline():
+                self._on_event(Event("said", address, line.decode(errors="replace")))
+                await self.broadcast(line)
+        except (OSError, ValueError):  # it was killed, or its line was longer than the limit
+            pass
+        finally:
+            del self._members[writer]
+            writer.transport.abort()
+            self._on_event(Event("left", address))
+
+    async def broadcast(self, line: bytes) -> None:
+        """Send `line` to every member. `write` never waits; what cannot be sent yet is kept."""
+        for writer in list(self._members):
+            if writer.is_closing():
+                continue
+            writer.write(line)
+            if self._patient:
+                await writer.drain()  # the trap
+            elif writer.transport.get_write_buffer_size() > TOO_MUCH:
+                writer.transport.abort()
+
+    async def close(self) -> None:
+        """Close every connection, and wait until all have been told."""
+        for writer in self._members:
+            writer.transport.abort()
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+
+async def run_room(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> None:
+    """Serve members until the server is stopped."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_reader(stop.fileno(), stopped.set)
+    room = Room(on_event, patient)
+    async with await asyncio.start_server(room.serve, sock=server, limit=MAX_LINE):
+        await stopped.wait()
+        await room.close()
+
+
+def run(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> None:
+    """Run the event loop in this thread."""
+    # The loop that can wait for our bell on every system.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(run_room(server, stop, on_event, patient))
+
+
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False) -> Running:
+    """Start the server, as in stage 5. Raises OSError when the address cannot be had."""
+    with closed_on_error(socket.socket()) as server:
+        reuse_address(server)
+        server.bind((host, port))
+        server.listen()
+        server.setblocking(False)
+        return Running(server, partial(run, on_event=on_event, patient=patient))

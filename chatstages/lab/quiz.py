@@ -1,0 +1,68 @@
+"""Questions with feedback: several answers to click on, and for each the reason why it is right or not.
+
+The questions are in ``questions/en.toml`` and ``questions/zh_CN.toml``: they belong to the notebooks, and
+like those they are written twice, not translated sentence by sentence.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from chatstages import locale
+from chatstages.lab.widgets import BORDER, FONT
+
+FOLDER = Path(__file__).parent / "questions"
+LETTERS = "ABCDE"
+
+
+def ask(question: str) -> Question:
+    """Return the question of that name, in the language in use. Raises KeyError when there is none."""
+    return Question(read_questions(locale.language())[question])
+
+
+@cache
+def read_questions(language: str) -> dict[str, Any]:
+    """Return all questions in `language`, by their names."""
+    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+class Question(ipywidgets.VBox):  # type: ignore[misc]
+    """A question, a button for each answer, and what is to be said of the answer that was clicked."""
+
+    def __init__(self, question: dict[str, Any]) -> None:
+        self._question = question["question"]
+        self._answers = question["answers"]
+        self._feedback = ipywidgets.HTML()
+        self._buttons = []
+        for letter, answer in zip(LETTERS, self._answers, strict=False):
+            layout = {"width": "auto", "max_width": "46em", "height": "auto", "min_height": "32px"}
+            button = ipywidgets.Button(description=f"{letter}   {answer['text']}", layout=layout)
+            button.style.text_align = "left"
+            button.on_click(self._on_click)
+            self._buttons.append(button)
+        text = f'<div style="font-weight:600;{FONT};line-height:1.4">{escape(self._question)}</div>'
+        super().__init__(
+            [ipywidgets.HTML(text), *self._buttons, self._feedback], layout={"margin": "4px 0 8px"}
+        )
+
+    def __repr__(self) -> str:
+        answers = (f"  {letter} {a['text']}" for letter, a in zip(LETTERS, self._answers, strict=False))
+        return "\n".join([self._question, *answers])
+
+    def _on_click(self, button: ipywidgets.Button) -> None:
+        answer = self._answers[self._buttons.index(button)]
+        right = answer.get("right", False)
+        for other in self._buttons:
+            other.button_style = ""
+        button.button_style = "success" if right else "warning"
+        mark = "✔" if right else "✘"
+        self._feedback.value = (
+            f'<div role="status" style="padding:6px 10px;{BORDER};{FONT};line-height:1.5;max-width:46em">'
+            f"{mark} {escape(answer['why'])}</div>"
+        )

@@ -1,0 +1,50 @@
+"""What the widgets of the lab have in common: how they look, and standing side by side.
+
+Colours come from the page's theme (the `--jp-…` variables), so that they are right in the dark, too. All
+that anybody can choose, a name or a text, is to be escaped by whoever calls: ipywidgets.HTML shows what it
+is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+import ipywidgets
+
+FONT = "font-size:var(--jp-content-font-size2,16px)"
+BORDER = "border:1px solid var(--jp-border-color1,#bbb);border-radius:4px"
+
+
+def title_html(on: bool, name: str, state: str) -> str:
+    """Return a widget's headline: a dot (full and green, or empty and grey), its name, and its state."""
+    dot, colour = ("●", "#2e9e4f") if on else ("○", "#888")
+    small = f'<span style="font-weight:400;opacity:.8">{escape(state)}</span>'
+    return (
+        f'<div style="font-weight:600;{FONT};overflow-wrap:anywhere">'
+        f'<span style="color:{colour}" aria-hidden="true">{dot}</span> {escape(name)} {small}</div>'
+    )
+
+
+def log_html(lines: Iterable[str], height: int) -> str:
+    """Return `lines`, which are HTML, as a box `height` em high that shows the newest at its bottom."""
+    return (
+        f'<div role="log" tabindex="0" style="height:{height}em;overflow-y:auto;display:flex;'
+        f"flex-direction:column-reverse;padding:4px 8px;{BORDER};line-height:1.5;{FONT};"
+        f'color:var(--jp-content-font-color1,inherit);overflow-wrap:anywhere"><div>{"<br>".join(lines)}</div></div>'
+    )
+
+
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.Widget:
+    """Lay out servers and clients side by side, on as many lines as they need."""
+    return Row(widgets)
+
+
+class Row(ipywidgets.HBox):  # type: ignore[misc]
+    """Widgets side by side, wrapped where the page ends."""
+
+    def __init__(self, widgets: tuple[ipywidgets.Widget, ...]) -> None:
+        super().__init__(widgets, layout={"flex_flow": "row wrap"})
+
+    def __repr__(self) -> str:
+        return "  ".join(map(repr, self.children))
