@@ -16,13 +16,14 @@ from types import ModuleType
 from typing import Any
 
 from chatstages import locale
-from chatstages.lab.client import ChatClient
+from chatstages.lab.client import WAIT, ChatClient
 from chatstages.lab.server import ChatServer
 from chatstages.listener import TIMEOUT
 from chatstages.locale import _
 from chatstages.stages import load_stage
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
+_failed = threading.Condition()  # Guards _failures.
 _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
 
 
@@ -75,11 +76,17 @@ def _stop(name: str) -> None:
         _running.pop(key)()
 
 
-def failures() -> list[str]:
-    """Return the exceptions that have ended a thread since this was last asked, and forget them."""
-    failed = [traceback.format_exception_only(failure.exc_value)[0].strip() for failure in _failures]
-    _failures.clear()
-    return failed
+def failures(count: int = 0, timeout: float = WAIT) -> list[str]:
+    """Return the exceptions that have ended a thread since this was last asked, and forget them.
+
+    Waits until there are `count`; raises TimeoutError after `timeout` seconds.
+    """
+    with _failed:
+        if not _failed.wait_for(lambda: len(_failures) >= count, timeout):
+            raise TimeoutError(_("No thread has failed within {timeout} s").format(timeout=timeout))
+        failed = [traceback.format_exception_only(failure.exc_value)[0].strip() for failure in _failures]
+        _failures.clear()
+        return failed
 
 
 def finish() -> None:
@@ -96,7 +103,9 @@ def finish() -> None:
 def _record(
     previous: Callable[[threading.ExceptHookArgs], object], failure: threading.ExceptHookArgs
 ) -> None:
-    _failures.append(failure)
+    with _failed:
+        _failures.append(failure)
+        _failed.notify_all()
     frames = (frame for frame, _line in traceback.walk_tb(failure.exc_traceback))
     if not any(frame.f_globals.get("__name__", "").startswith("chatstages.") for frame in frames):
         previous(failure)  # the learner's own thread: its error is wanted at once, not at the end
