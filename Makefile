@@ -17,7 +17,7 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=30 --nbval-kernel-star
 LAB_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help lab test lint types unit notebooks run-notebooks format translations constraints clean
+.PHONY: help lab test lint types unit browser notebooks run-notebooks format translations constraints clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -25,7 +25,7 @@ help: ## list what make can do
 lab: .venv/lab.done ## open the tutorial in JupyterLab (LAB_ARGS=--no-browser: only print its address)
 	$(BIN)/chatstages lab $(LAB_ARGS)
 
-test: lint types unit notebooks ## run everything that CI runs
+test: lint types unit browser notebooks ## run everything that CI runs
 
 lint: .venv/dev.done ## style, spelling
 	$(BIN)/ruff check .
@@ -36,7 +36,10 @@ types: .venv/dev.done ## type hints
 	$(BIN)/mypy
 
 unit: .venv/dev.done ## unit tests (TEST_ARGS="-k stage4": some of them)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/browser $(TEST_ARGS)
+
+browser: .venv/dev.done ## tests in JupyterLab and Notebook 7, in a real browser (skipped where Chromium is missing)
+	$(BIN)/python -m pytest tests/browser $(TEST_ARGS)
 
 notebooks: .venv/dev.done ## run every notebook, in both languages, and compare what it shows
 	$(BIN)/python -m pytest $(NBVAL) notebooks

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parent / "notebooks"
 INSTALLED = HERE / "lab" / "notebooks"
 CONFIG = HERE / "lab"  # its labconfig/ holds the settings that JupyterLab begins with
-COPY = "chatstages-notebooks"  # the folder that an installed package's notebooks are copied to
+COPIES = "chatstages-notebooks"  # the folder in which learners work
 
 
 def shipped_notebooks() -> Path:
@@ -20,20 +21,41 @@ def shipped_notebooks() -> Path:
 
 
 def notebooks_to_work_in() -> Path:
-    """Return a folder of the notebooks that the learner may write to.
+    """Return a folder of copies of the notebooks, which the learner may write to.
 
-    An installed package copies its notebooks into a folder of the current one, and leaves alone what the
-    learner has there already. Raises OSError where that cannot be written.
+    What the cells have shown is left out of a copy: whoever is to predict must not see the answer. A copy
+    that the learner has changed is left alone; others follow the package. Raises OSError where the
+    folder cannot be written.
     """
-    shipped, copy = shipped_notebooks(), Path.cwd() / COPY
-    if shipped == CHECKOUT:
-        return CHECKOUT
-    for source in shipped.rglob("*.ipynb"):
-        target = copy / source.relative_to(shipped)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    return copy
+    shipped = shipped_notebooks()
+    copies = (CHECKOUT.parent if shipped == CHECKOUT else Path.cwd()) / COPIES
+    copies.mkdir(exist_ok=True)
+    record = copies / ".copied.json"  # the digest of each copy as it was made
+    digests = json.loads(record.read_text()) if record.exists() else {}
+    for source in shipped.rglob("[0-9][0-9]_*.ipynb"):
+        name = source.relative_to(shipped)
+        copy, text = copies / name, without_output(source.read_text(encoding="utf-8"))
+        if copy.exists() and digest(copy.read_text(encoding="utf-8")) != digests.get(str(name)):
+            continue
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(text, encoding="utf-8")
+        digests[str(name)] = digest(text)
+    record.write_text(json.dumps(digests, indent=1))
+    return copies
+
+
+def without_output(notebook: str) -> str:
+    """Return the text of `notebook` as if no cell had been run."""
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def digest(text: str) -> str:
+    """Return a short stand-in for `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_notebook(folder: Path, language: str, stage: int | None = None) -> Path | None:
@@ -49,7 +71,7 @@ def open_lab(notebook: Path, folder: Path, options: list[str]) -> None:
     from jupyterlab.labapp import LabApp
 
     # A checkout shows the modules beside the notebooks.
-    root = folder.parent if folder == CHECKOUT else folder
+    root = folder.parent if folder.parent == CHECKOUT.parent else folder
     # Not as a file to open: then the address that is printed would not lead to it.
     page = f"/lab/tree/{quote(notebook.relative_to(root).as_posix())}"
     arguments = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={page}"]

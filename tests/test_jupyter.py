@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from urllib.request import urlopen
@@ -13,31 +12,50 @@ from urllib.request import urlopen
 import pytest
 
 from chatstages import cli, jupyter
-from tests.support import PATIENCE, ROOT, python, wait_until_listening
+from tests.support import PATIENCE, python, wait_until_listening
+
+NOTEBOOK = """{
+ "cells": [
+  {"cell_type": "markdown", "metadata": {}, "source": ["预测"]},
+  {"cell_type": "code", "execution_count": 7, "metadata": {}, "outputs": [{"text": "42"}],
+   "source": ["VERSION"]}
+ ],
+ "metadata": {}
+}"""
 
 
-def test_a_checkout_works_in_its_own_folder() -> None:
-    """What a learner changes there is seen by git."""
-    assert jupyter.notebooks_to_work_in() == ROOT / "notebooks"
-
-
-def test_an_installed_package_copies_and_keeps_the_learners_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The installed files stay as they are; so does what the learner has changed."""
-    shipped = tmp_path / "installed"
-    (shipped / "zh").mkdir(parents=True)
-    (shipped / "00_start.ipynb").write_text("new")
-    (shipped / "zh" / "00_start.ipynb").write_text("新")
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an installed package's folder with two notebooks, in an empty current folder."""
+    folder = tmp_path / "installed"
+    for path in (folder / "00_start.ipynb", folder / "zh" / "00_start.ipynb"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(NOTEBOOK, encoding="utf-8")
     monkeypatch.setattr(jupyter, "CHECKOUT", tmp_path / "no" / "checkout")
-    monkeypatch.setattr(jupyter, "INSTALLED", shipped)
+    monkeypatch.setattr(jupyter, "INSTALLED", folder)
     monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_the_learner_works_in_copies_without_output(shipped: Path) -> None:
+    """Whoever is to predict must not see the answer."""
     folder = jupyter.notebooks_to_work_in()
-    assert folder == tmp_path / "chatstages-notebooks"
-    (folder / "00_start.ipynb").write_text("mine")
-    assert jupyter.notebooks_to_work_in() == folder
-    assert (folder / "00_start.ipynb").read_text() == "mine"
-    assert (folder / "zh" / "00_start.ipynb").read_text() == "新"
+    assert folder == shipped.parent / "chatstages-notebooks"
+    copy = (folder / "zh" / "00_start.ipynb").read_text(encoding="utf-8")
+    assert "42" not in copy
+    assert "预测" in copy
+    assert json.loads(copy)["cells"][1]["execution_count"] is None
+
+
+def test_what_the_learner_has_changed_is_kept(shipped: Path) -> None:
+    """The other copies follow the package."""
+    mine, other = (jupyter.notebooks_to_work_in() / name for name in ("00_start.ipynb", "zh/00_start.ipynb"))
+    mine.write_text("mine")
+    for path in shipped.rglob("*.ipynb"):
+        path.write_text(NOTEBOOK.replace("VERSION", "NEWER"), encoding="utf-8")
+    jupyter.notebooks_to_work_in()
+    assert mine.read_text() == "mine"
+    assert "NEWER" in other.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -67,9 +85,13 @@ def test_a_missing_notebook_is_one_clear_line(
     """With status 1."""
     monkeypatch.setattr(os, "environ", os.environ | {"CHATSTAGES_LANG": "en"})
     monkeypatch.setattr(jupyter, "CHECKOUT", tmp_path / "none")
-    monkeypatch.setattr(jupyter, "INSTALLED", tmp_path / "none")
+    monkeypatch.setattr(jupyter, "INSTALLED", tmp_path / "none either")
+    monkeypatch.chdir(tmp_path)
     assert cli.main(["lab"]) == 1
-    assert capsys.readouterr().err == f"chatstages: There is no such notebook in {tmp_path / 'none'}.\n"
+    assert (
+        capsys.readouterr().err
+        == f"chatstages: There is no such notebook in {tmp_path / 'chatstages-notebooks'}.\n"
+    )
 
 
 def test_jupyterlab_missing_is_one_clear_line(
@@ -96,7 +118,8 @@ def test_lab_starts_jupyterlab_and_prints_its_address(
     try:
         assert "04_broadcast.ipynb in JupyterLab" in lab.stdout.readline()
         urls = (
-            re.search(r"(http://127\S+)/lab/tree/notebooks/04_broadcast.ipynb(\?\S+)", s) for s in lab.stderr
+            re.search(r"(http://127\S+)/lab/tree/chatstages-notebooks/04_broadcast.ipynb(\?\S+)", s)
+            for s in lab.stderr
         )
         base, token = next(filter(None, urls)).groups()
         settings = f"{base}/lab/api/settings/@jupyterlab/apputils-extension:notification{token}"
@@ -104,6 +127,6 @@ def test_lab_starts_jupyterlab_and_prints_its_address(
         with urlopen(settings, timeout=PATIENCE) as answer:
             assert json.load(answer)["schema"]["properties"]["fetchNews"]["default"] == "false"
     finally:
-        lab.send_signal(signal.SIGINT)
+        lab.terminate()
         _out, err = lab.communicate(timeout=PATIENCE)
     assert (lab.returncode, "Traceback" in err) == (0, False)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatstages.events import Event
-from chatstages.lab import ChatServer, failures, finish, join, speak, start
+from chatstages.lab import failures, finish, join, speak, start
 from tests.support import PATIENCE, STAGES
 
 ignore_thread_warnings = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -67,13 +67,26 @@ def test_waiting_for_the_server_has_an_end_and_says_for_what() -> None:
         start(4).wait_for("said", 2, timeout=0.01)
 
 
+def test_a_cell_that_waits_may_be_run_again() -> None:
+    """It waits for what is new, and not for what an earlier run has left."""
+    server = start(4)
+    ann = join(server, "Ann")
+    for number in range(3):
+        ann.say("again")
+        server.wait_for("said")
+        ann.wait_for("again")
+        assert len(server.events) == 2 + number
+        assert "".join(ann.lines) == "again" * (1 + number)
+    with pytest.raises(TimeoutError):
+        ann.wait_for("again", timeout=0.01)
+
+
 def test_a_server_that_accepts_nobody_more_is_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stage 2 listens to one client: the second is told so, and does not stay behind."""
-    wait_for = ChatServer.wait_for
-    monkeypatch.setattr(ChatServer, "wait_for", lambda self, kind, name: wait_for(self, kind, 1, 0.2, name))
+    monkeypatch.setattr("chatstages.lab.server.WAIT", 0.2)
     server = start(2)
     join(server, "Ann")
-    with pytest.raises(TimeoutError, match="1 × joined"):
+    with pytest.raises(TimeoutError, match="Ben × joined"):
         join(server, "Ben")
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from html import escape
 from typing import Any, Protocol
 
 import ipywidgets
 
 from chatstages.events import Event
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import log_html, title_html
+from chatstages.lab.widgets import as_html, log_html, title_html
 from chatstages.listener import TIMEOUT
 from chatstages.locale import _
 
@@ -24,6 +24,8 @@ ENTER = 0.25  # seconds after Enter within which the page tells what stands in t
 
 class Connection(Protocol):
     """The client of a stage."""
+
+    _sock: socket.socket
 
     def send(self, text: str) -> None:
         """Send `text`."""
@@ -49,6 +51,8 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._received: deque[str] = deque(maxlen=KEPT)
         self._sent: deque[str] = deque(maxlen=KEPT)  # what has not come back yet
         self._dropped = 0  # lines that had to make room
+        self._forgotten = 0  # characters of _received that had to make room
+        self._found: dict[str, int] = {}  # up to where in all that was received a text has been found
         self._unread = 0  # lines of others since this client's person last did something
         self._present = False
         self._trouble = ""  # why the last thing that the person did has failed
@@ -91,10 +95,11 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     # --- what a cell calls ---
 
     def join(self) -> None:
-        """Connect, if this client is not connected. Raises OSError when the server does not answer."""
-        if not self._present:
-            self._client = self._connect(on_event=self._on_event)
-            self._set_present(True)
+        """Connect, and leave where this client is connected already. Raises OSError when nobody answers."""
+        if self._present:
+            self.leave()
+        self.connection = self._connect(on_event=self._on_event)
+        self._set_present(True)
 
     def say(self, text: str) -> None:
         """Send `text`. Raises OSError when the server has gone, ValueError when it is too long."""
@@ -103,9 +108,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             if self.stage >= 4:
                 self._sent.append(text)  # it comes back
             else:
-                self._add(f'<span style="opacity:.7">→ {escape(text)}</span>')
+                self._add(f'<span style="opacity:.7">→ {as_html(text)}</span>')
         try:
-            self._client.send(text)
+            self.connection.send(text)
         except TimeoutError:
             reason = _("{name} has waited {timeout} s to send: the server takes nothing")
             raise TimeoutError(reason.format(name=self.name, timeout=TIMEOUT)) from None
@@ -116,7 +121,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     def leave(self) -> None:
         """Leave the conversation; `join` comes back to it."""
-        self._client.close()
+        self.connection.close()
         self._set_present(False)
 
     @property
@@ -126,14 +131,24 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             return list(self._received)
 
     def wait_for(self, text: str, timeout: float = WAIT) -> None:
-        """Wait until `text` has arrived; raise TimeoutError after `timeout` seconds."""
+        """Wait until `text` has arrived: once more than when it was last waited for.
+
+        So a cell that says and waits may be run again. Raises TimeoutError after `timeout` seconds.
+        """
         with self._changed:
-            if not self._changed.wait_for(lambda: text in "".join(self._received), timeout):
+            if not self._changed.wait_for(lambda: self._find(text) >= 0, timeout):
                 reason = _("{name} has waited {timeout} s for {text}; there is {lines}")
                 lines = [line[:60] for line in list(self._received)[-5:]]
                 raise TimeoutError(
                     reason.format(name=self.name, timeout=timeout, text=repr(text[:60]), lines=lines)
                 )
+            self._found[text] = self._find(text) + len(text)
+
+    def _find(self, text: str) -> int:
+        """Return where `text` begins, behind the place where it was last found, or -1."""
+        start = max(0, self._found.get(text, 0) - self._forgotten)
+        place = "".join(self._received).find(text, start)
+        return place + self._forgotten if place >= 0 else -1
 
     def refresh(self) -> None:
         """Draw again, for front ends that do not show what changes in the background."""
@@ -147,8 +162,10 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             self._set_present(False)
             return
         with self._changed:
+            if len(self._received) == KEPT:
+                self._forgotten += len(self._received[0])
             self._received.append(event.text)
-            self._add(escape(event.text.removesuffix("\n")).replace("\n", "<br>"))
+            self._add(as_html(event.text))
             self._unread += not self._is_mine(event.text)
             self._changed.notify_all()
         painter.draw_soon(self)
@@ -176,7 +193,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             if hidden := self._dropped + len(self._lines) - len(lines):
                 lines.insert(0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>")
             if self._trouble:
-                lines.append(f'<span style="color:#d9534f">⚠ {escape(self._trouble)}</span>')
+                lines.append(f'<span style="color:#d9534f">⚠ {as_html(self._trouble)}</span>')
             self._log.value = log_html(lines, 13)
             state = "" if self._present else _("not connected")
             self._title.value = title_html(self._present, self.name, state)

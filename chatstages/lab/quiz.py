@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
 from chatstages import locale
-from chatstages.lab.widgets import BORDER, FONT
+from chatstages.lab.widgets import BORDER, FONT, as_html
 
 FOLDER = Path(__file__).parent / "questions"
 LETTERS = "ABCDE"
@@ -46,7 +45,7 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
             button.style.text_align = "left"
             button.on_click(self._on_click)
             self._buttons.append(button)
-        text = f'<div style="font-weight:600;{FONT};line-height:1.4">{escape(self._question)}</div>'
+        text = f'<div style="font-weight:600;{FONT};line-height:1.4">{as_html(self._question)}</div>'
         super().__init__(
             [ipywidgets.HTML(text), *self._buttons, self._feedback], layout={"margin": "4px 0 8px"}
         )
@@ -54,6 +53,11 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         answers = (f"  {letter} {a['text']}" for letter, a in zip(LETTERS, self._answers, strict=False))
         return "\n".join([self._question, *answers])
+
+    def _repr_mimebundle_(self, **options: object) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        bundle["text/plain"] = repr(self)  # ipywidgets would cut it after 110 characters
+        return bundle
 
     def _on_click(self, button: ipywidgets.Button) -> None:
         answer = self._answers[self._buttons.index(button)]
@@ -64,5 +68,5 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
         mark = "✔" if right else "✘"
         self._feedback.value = (
             f'<div role="status" style="padding:6px 10px;{BORDER};{FONT};line-height:1.5;max-width:46em">'
-            f"{mark} {escape(answer['why'])}</div>"
+            f"{mark} {as_html(answer['why'])}</div>"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from functools import partial
-from html import escape
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ import ipywidgets
 from chatstages.events import Address, Event, Kind, show_address
 from chatstages.lab.client import WAIT, ChatClient, Connection
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import FONT, log_html, title_html
+from chatstages.lab.widgets import FONT, as_html, log_html, title_html
 from chatstages.listener import Running
 from chatstages.locale import _
 
@@ -30,12 +31,16 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, module: ModuleType, stage: int, options: dict[str, Any]) -> None:
         self.module = module
+        # Not every server is a stage: a classic mistake, or one of another make, goes by its module's name.
+        is_stage = module.__name__.startswith("chatstages.stage")
+        self._what = _("stage {n}").format(n=stage) if is_stage else module.__name__.rpartition(".")[2]
         self.stage = stage
         self._options = options
         # Guards all that follows but _server, and the page's picture of it.
         self._changed = threading.Condition()
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._counts: Counter[Kind] = Counter()
+        self._waited_for: Counter[Kind] = Counter()
         self._present: dict[Address, int] = {}  # how often each has spoken
         self._names: dict[Address, str] = {}  # of the clients that this notebook has started
         self._port = 0  # any free one; when it is started again, the same
@@ -53,7 +58,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self.start()
 
     def __repr__(self) -> str:
-        return _("<server of stage {n}>").format(n=self.stage)
+        return _("<server, {what}>").format(what=self._what)
 
     # --- what a cell calls ---
 
@@ -89,7 +94,10 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         """
         client = ChatClient(name, self.stage, partial(self._connect, name))
         try:
-            self.wait_for("joined", name=name)
+            with self._changed:
+                self._wait(
+                    lambda: self._has_joined(local_address(client.connection)), f"{name} × joined", WAIT
+                )
         except TimeoutError:
             client.leave()
             raise
@@ -107,22 +115,25 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         with self._changed:
             return list(map(self._tell, self._events))
 
-    def wait_for(self, kind: Kind, count: int = 1, timeout: float = WAIT, name: str = "") -> None:
-        """Wait until `count` events of `kind` (`name`'s own, if given) have happened.
+    def wait_for(self, kind: Kind, count: int = 1, timeout: float = WAIT) -> None:
+        """Wait until `count` more events of `kind` have happened than when they were last waited for.
 
-        Raises TimeoutError after `timeout` seconds.
+        So a cell that does something and waits may be run again. Raises TimeoutError after `timeout` seconds.
         """
-
-        def happened() -> int:
-            if not name:
-                return self._counts[kind]
-            return sum(e.kind == kind and self._names.get(e.address) == name for e in self._events)
-
         with self._changed:
-            if not self._changed.wait_for(lambda: happened() >= count, timeout):
-                reason = _("The server has waited {timeout} s for {count} × {kind}; there is {events}")
-                events = [self._tell(event)[:60] for event in list(self._events)[-5:]]
-                raise TimeoutError(reason.format(timeout=timeout, count=count, kind=kind, events=events))
+            count += self._waited_for[kind]
+            self._wait(lambda: self._counts[kind] >= count, f"{count} × {kind}", timeout)
+            self._waited_for[kind] = count
+
+    def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
+        """Wait until `happened()`. The lock must be held."""
+        if not self._changed.wait_for(happened, timeout):
+            reason = _("The server has waited {timeout} s for {what}; there is {events}")
+            events = [self._tell(event)[:60] for event in list(self._events)[-5:]]
+            raise TimeoutError(reason.format(timeout=timeout, what=what, events=events))
+
+    def _has_joined(self, client: Address) -> bool:
+        return any(event.kind == "joined" and event.address == client for event in self._events)
 
     def refresh(self) -> None:
         """Draw again, for front ends that do not show what changes in the background."""
@@ -133,12 +144,11 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
     def _connect(self, name: str, **options: Any) -> Connection:
         if self.stage == 5:
             options["name"] = name
-        client: Any = self.module.connect(self.address, **options)
+        client: Connection = self.module.connect(self.address, **options)
         with self._changed:
-            self._names[client._sock.getsockname()[:2]] = name
-            self._changed.notify_all()
+            self._names[local_address(client)] = name
         painter.draw_soon(self)
-        return client  # type: ignore[no-any-return]
+        return client
 
     def _on_event(self, event: Event) -> None:
         """Take what the server tells, on its threads."""
@@ -165,18 +175,25 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         """Show the newest state. Any thread may call; returns the number of characters sent."""
         with self._changed:  # held to the end, so that no older picture overtakes a newer one
             running = self.running
-            name = _("Server, stage {n}").format(n=self.stage)
+            name = _("Server, {what}").format(what=self._what)
             state = show_address(self.address) if running else _("ended")
             self._title.value = title_html(running, name, state)
             self._button.description = _("Stop") if running else _("Start")
             members = [
-                f"<b>{escape(self._names.get(address, show_address(address)))}</b>&nbsp;({said})"
+                f"<b>{as_html(self._names.get(address, show_address(address)))}</b>&nbsp;({said})"
                 for address, said in self._present.items()
             ]
             there = _("Connected: {n}").format(n=len(members))
             self._members.value = (
                 f'<div style="{FONT};overflow-wrap:anywhere">{there} {" ".join(members)}</div>'
             )
-            lines = [escape(self._tell(event)) for event in list(self._events)[-SHOWN:]]
+            lines = [as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]]
             self._log.value = log_html(lines, 10)
             return len(self._log.value) + len(self._members.value)
+
+
+def local_address(client: Connection) -> Address:
+    """Return the address at which a server sees `client`."""
+    sock: socket.socket = client._sock
+    host, port = sock.getsockname()[:2]
+    return host, port

@@ -1,8 +1,7 @@
 """What the widgets of the lab have in common: how they look, and standing side by side.
 
-Colours come from the page's theme (the `--jp-…` variables), so that they are right in the dark, too. All
-that anybody can choose, a name or a text, is to be escaped by whoever calls: ipywidgets.HTML shows what it
-is given.
+Colours come from the page's theme (the `--jp-…` variables), so that they are right in the dark, too.
+ipywidgets.HTML shows what it is given: all that anybody can choose, a name or a text, goes through `as_html`.
 """
 
 from __future__ import annotations
@@ -12,17 +11,24 @@ from html import escape
 
 import ipywidgets
 
+from chatstages.wire import clean
+
 FONT = "font-size:var(--jp-content-font-size2,16px)"
 BORDER = "border:1px solid var(--jp-border-color1,#bbb);border-radius:4px"
+
+
+def as_html(text: str) -> str:
+    """Return `text` so that it shows as it is, and does nothing."""
+    return escape(clean(text.removesuffix("\n"))).replace("\n", "<br>")
 
 
 def title_html(on: bool, name: str, state: str) -> str:
     """Return a widget's headline: a dot (full and green, or empty and grey), its name, and its state."""
     dot, colour = ("●", "#2e9e4f") if on else ("○", "#888")
-    small = f'<span style="font-weight:400;opacity:.8">{escape(state)}</span>'
+    small = f'<span style="font-weight:400;opacity:.8">{as_html(state)}</span>'
     return (
         f'<div style="font-weight:600;{FONT};overflow-wrap:anywhere">'
-        f'<span style="color:{colour}" aria-hidden="true">{dot}</span> {escape(name)} {small}</div>'
+        f'<span style="color:{colour}" aria-hidden="true">{dot}</span> {as_html(name)} {small}</div>'
     )
 
 

@@ -1,0 +1,1 @@
+"""The notebooks in front of a real browser."""
