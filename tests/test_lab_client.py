@@ -144,3 +144,48 @@ def test_a_row_lays_clients_side_by_side(server: ChatServer) -> None:
     both = row(ann, ben)
     assert both.children == (ann, ben)
     assert repr(both) == "<chat client Ann>  <chat client Ben>"
+
+
+def test_exit_leaves_and_is_not_sent(server: ChatServer) -> None:
+    """As in a terminal."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    press_enter(ann, "exit")
+    server.wait_for("left")
+    ben.say("Bye!")
+    ben.wait_for("Bye!")
+    assert ben.lines == ["Bye!"]
+
+
+def test_lines_of_others_are_counted_as_unread(server: ChatServer) -> None:
+    """Until this client's person does something; one's own words are no news."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    for text in ("one", "two"):
+        ben.say(text)
+        ann.wait_for(text)
+    wait_until(ann, lambda: ann._badge.description == "2 new")
+    assert ann._badge.layout.visibility == "visible"
+    ann._badge.click()
+    assert ann._badge.layout.visibility == "hidden"
+    ann.say("three")
+    ann.wait_for("three")
+    ann.refresh()
+    assert ann._badge.description == "0 new"
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_where_the_server_says_nothing_a_client_shows_what_it_has_sent(stage: int) -> None:
+    """With an arrow; in stage 1 it has then left."""
+    client = join(start(stage), "Ann")
+    client.say("<hello>")
+    wait_until(client, lambda: "→ &lt;hello&gt;" in client._log.value)
+    assert client._box.disabled == (stage == 1)
+    finish()
+
+
+def test_coming_back_is_possible_though_nobody_noticed_that_the_server_had_gone(server: ChatServer) -> None:
+    """Joining twice is joining anew."""
+    ann = join(server, "Ann")
+    ann.join()
+    server.wait_for("left")
+    ann.say("Here I am.")
+    ann.wait_for("Here I am.")

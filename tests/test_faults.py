@@ -1,0 +1,202 @@
+"""Every classic mistake does what it is there to show, and the stage that mends it does not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from chatstages.faults import (
+    a_pool_for_each,
+    a_pool_that_blocks,
+    closed_too_early,
+    decoded_in_pieces,
+    sending_under_the_lock,
+    the_speaker_pays,
+)
+from chatstages.lab import asyncio_room
+from chatstages.listener import Running
+from tests.support import PATIENCE, STAGES, Recorder, fill, read_until, stopped
+
+FAULTS = [
+    a_pool_for_each,
+    a_pool_that_blocks,
+    closed_too_early,
+    decoded_in_pieces,
+    sending_under_the_lock,
+    the_speaker_pays,
+]
+Raised = list[BaseException]
+
+
+@pytest.fixture
+def raised(monkeypatch: pytest.MonkeyPatch) -> Raised:
+    """Return the exceptions that have ended threads."""
+    exceptions: Raised = []
+
+    def record(failure: threading.ExceptHookArgs) -> None:
+        assert failure.exc_value
+        exceptions.append(failure.exc_value)
+
+    monkeypatch.setattr(threading, "excepthook", record)
+    return exceptions
+
+
+@contextmanager
+def group(module: ModuleType, told: Recorder, members: int) -> Iterator[tuple[Running, list[Any]]]:
+    """Run the server of `module` with so many clients, each with a recorder as `heard`."""
+    with ExitStack() as stack:
+        server = stack.enter_context(module.serve(on_event=told))
+        clients = []
+        for number in range(members):
+            heard = Recorder()
+            client = stack.enter_context(module.connect(server.address, on_event=heard))
+            client.heard = heard
+            told.wait("joined", number + 1)
+            clients.append(client)
+        yield server, clients
+
+
+@pytest.mark.parametrize("module", FAULTS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_even_a_broken_server_can_be_stopped(module: ModuleType, told: Recorder, raised: Raised) -> None:
+    """While somebody is connected."""
+    with group(module, told, 1) as (server, _clients):
+        assert stopped(server)
+
+
+def test_decoding_piece_by_piece_ends_the_server(told: Recorder, raised: Raised) -> None:
+    """One innocent message is enough."""
+    with group(decoded_in_pieces, told, 1) as (server, (ann,)):
+        ann.send("你好，大家好")
+        assert server.wait(PATIENCE)
+    assert isinstance(raised[0], UnicodeDecodeError)
+    assert told.of("said") == []
+
+
+def test_closing_too_early_loses_what_is_said(told: Recorder, raised: Raised) -> None:
+    """The thread finds a closed socket."""
+    with group(closed_too_early, told, 2):
+        pass  # the second has joined: so the first one's thread has ended
+    assert all(isinstance(exception, OSError) for exception in raised)
+    assert len(raised) == 2
+    assert told.of("said") == []
+
+
+@pytest.mark.parametrize(("module", "ann_survives"), [(the_speaker_pays, False), (STAGES[4], True)])
+def test_who_pays_for_a_leaver(
+    module: ModuleType, ann_survives: bool, told: Recorder, raised: Raised
+) -> None:
+    """In the broken server the one who was speaking; in stage 4 nobody."""
+    with group(module, told, 2) as (_server, (ann, eve)):
+        eve.close()
+        told.wait("left")
+        ann.send("Where is she?")
+        ann.heard.wait_text("heard", "Where is she?")
+        if ann_survives:
+            ann.send("Well.")
+            ann.heard.wait_text("heard", "Well.")
+        else:
+            ann.heard.wait("gone")
+    assert bool(raised) is not ann_survives
+
+
+def workers() -> int:
+    """Return the number of threads of the pools."""
+    return sum(thread.name.startswith("handler") for thread in threading.enumerate())
+
+
+def test_a_pool_for_each_limits_nothing(told: Recorder) -> None:
+    """As many threads as clients."""
+    with group(a_pool_for_each, told, 5):
+        assert workers() == 5 > a_pool_for_each.WORKERS
+
+
+def test_with_a_pool_that_blocks_the_third_is_not_heard_until_somebody_leaves(told: Recorder) -> None:
+    """It hears the others all the same."""
+    with group(a_pool_that_blocks, told, 3) as (_server, (ann, ben, eve)):
+        eve.send("Hello?")
+        ann.send("Welcome!")
+        eve.heard.wait_text("heard", "Welcome!")
+        assert workers() == a_pool_that_blocks.WORKERS
+        assert [event.text for event in told.of("said")] == ["Welcome!"]
+        ben.close()
+        ann.heard.wait_text("heard", "Hello?")
+
+
+@contextmanager
+def sleeper(server: Running) -> Iterator[socket.socket]:
+    """Connect a member that takes in next to nothing."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        sock.connect(server.address)
+        yield sock
+
+
+def test_sending_under_the_lock_freezes_everybody(told: Recorder) -> None:
+    """One who does not read is enough; when it goes, all is well again."""
+    with group(sending_under_the_lock, told, 2) as (server, (ann, ben)):
+        with sleeper(server):
+            told.wait("joined", 3)
+            ann.send("x" * 200_000)
+            ann.heard.wait("heard")
+            ben.send("Hello?")
+            told.wait_text("said", "Hello?")
+            assert not ben.heard.of("heard") or "Hello?" not in ben.heard.of("heard")[-1].text
+        ben.heard.wait_text("heard", "Hello?")
+
+
+def connect_named(server: Running, name: str) -> tuple[Any, Recorder]:
+    """Connect a client of stage 5; return it with what it hears."""
+    heard = Recorder()
+    return asyncio_room.connect(server.address, name, on_event=heard), heard
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_the_asyncio_room_must_not_wait_for_one_member(patient: bool, told: Recorder) -> None:
+    """If it waits for one that does not read, nobody is heard any more."""
+    with asyncio_room.serve(on_event=told, patient=patient) as server, sleeper(server):
+        told.wait("joined")
+        ann, ann_heard = connect_named(server, "Ann")
+        with ann:
+            told.wait("joined", 2)
+            for number in range(100):
+                ann.send(f"{number} " + "blah " * 800)
+            if patient:
+                # The server has stopped reading from Ann: her words fill the buffers, and then she waits.
+                ann._sock.settimeout(0.5)
+                with pytest.raises(TimeoutError):
+                    fill(ann._sock, until=lambda: False, chunk=b"x" * 4_000 + b"\n")
+                assert len(told.of("said")) < 100
+            else:
+                ann_heard.wait_text("heard", "99 blah")
+
+
+def test_the_asyncio_room_cuts_off_who_leaves_too_much_waiting(told: Recorder) -> None:
+    """So its memory is bounded."""
+    with asyncio_room.serve(on_event=told) as server, sleeper(server):
+        told.wait("joined")
+        ann, ann_heard = connect_named(server, "Ann")
+        with ann:
+            for _ in range(1_100):
+                ann.send("x" * 4_000)
+            ann.send("the end")
+            ann_heard.wait_text("heard", "the end")
+            told.wait("left")
+
+
+def test_the_asyncio_room_speaks_the_wire_of_stage_5(told: Recorder) -> None:
+    """Bad bytes, a line that is too long, a reset: that member's affair."""
+    with asyncio_room.serve(on_event=told) as server:
+        ann, ann_heard = connect_named(server, "Ann")
+        with ann, socket.create_connection(server.address, PATIENCE) as eve:
+            told.wait("joined", 2)
+            eve.sendall(b"\xff\n" + b"x" * 20_000 + b"\n")
+            told.wait("left")
+            ann.send("still here")
+            ann_heard.wait_text("heard", "Ann：still here")
+            assert read_until(eve, b"\n") == b"\xff\n"

@@ -1,0 +1,108 @@
+"""Sources side by side, and questions: what is shown, without a browser."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+
+import pytest
+
+from chatstages import locale, stage1_oneshot, stage2_session, stage3_threads
+from chatstages.lab import ask, compare, source
+from chatstages.lab.painter import Painter
+from chatstages.lab.quiz import read_questions
+from chatstages.lab.reading import pairs
+from tests.support import ROOT, Recorder
+
+QUESTIONS = list(read_questions("en"))
+
+
+def test_a_source_is_shown_as_it_is() -> None:
+    """As Markdown, which every front end highlights in its own colours, and as text."""
+    shown = source(stage1_oneshot.serve)._repr_mimebundle_()
+    assert shown["text/plain"].startswith("def serve(")
+    assert shown["text/markdown"] == f"```python\n{shown['text/plain']}\n```"
+
+
+def test_a_module_is_shown_without_its_docstring() -> None:
+    """Which is for reading before, not between."""
+    text = repr(source(stage2_session))
+    assert text.startswith("import socket")
+    assert text.rstrip().endswith("raise SystemExit(main())")
+    ast.parse(text)
+
+
+def test_two_sources_stand_side_by_side() -> None:
+    """What is the same is folded, what differs is marked; text that looks like HTML is no HTML."""
+    shown = compare(stage2_session, stage3_threads)._repr_mimebundle_()
+    assert "+from threading import Thread" in shown["text/plain"].splitlines()
+    assert "lines alike" in shown["text/html"]
+    assert "-&gt; None:" in shown["text/html"]
+    assert shown["text/html"].count("<tr>") == shown["text/html"].count("</tr>")
+
+
+def test_every_line_is_in_a_comparison_once() -> None:
+    """Folded ones are counted."""
+    before, after = list("abcdefghijklmnop"), list("abXcdefghijklmnoYZ")
+    rows = list(pairs(before, after))
+    folded = sum(row.folded for row in rows)
+    assert sum(row.left is not None for row in rows) + folded == len(before)
+    assert sum(row.right is not None for row in rows) + folded == len(after)
+    assert folded > 0
+    assert [row.right for row in rows if row.differs] == ["X", "Y", "Z"]
+
+
+def test_both_languages_have_the_same_questions() -> None:
+    """With the same answers right, one of them for each."""
+    english, chinese = read_questions("en"), read_questions("zh_CN")
+    assert list(english) == list(chinese)
+    for name in english:
+        right = [answer.get("right", False) for answer in english[name]["answers"]]
+        assert right == [answer.get("right", False) for answer in chinese[name]["answers"]], name
+        assert right.count(True) == 1
+        assert len(right) >= 3
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_answer_says_why(name: str, language: str) -> None:
+    """Right or wrong, when it is clicked."""
+    locale.use(language)
+    question = ask(name)
+    for button, answer in zip(question._buttons, question._answers, strict=True):
+        button.click()
+        assert answer["why"][:10] in question._feedback.value.replace("&#x27;", "'")
+        assert ("✔" in question._feedback.value) == answer.get("right", False)
+    assert question._repr_mimebundle_()["text/plain"] == repr(question)
+    assert len(repr(question).splitlines()) == 1 + len(question._answers)
+
+
+def test_every_question_is_asked_in_a_notebook() -> None:
+    """And each of the notebooks of the stages asks at least three."""
+    asked = {}
+    for path in sorted((ROOT / "notebooks").glob("0*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        asked[path.name] = [name for name in QUESTIONS if f'ask(\\"{name}\\")' in text]
+    assert sorted(itertools.chain(*asked.values())) == sorted(QUESTIONS)
+    assert all(len(names) >= 3 for names in asked.values()), asked
+
+
+def test_the_painter_draws_what_has_changed_and_rests() -> None:
+    """A thousand changes are few pictures, and the last one shows them all."""
+    told, drawn = Recorder(), []
+
+    class Widget:
+        changes = 0
+
+        def draw(self) -> int:
+            drawn.append(self.changes)
+            with told._changed:
+                told._changed.notify_all()
+            return 10
+
+    widget, painter = Widget(), Painter()
+    for _ in range(1_000):
+        widget.changes += 1
+        painter.draw_soon(widget)
+    told.until(lambda: bool(drawn) and drawn[-1] == 1_000, "the last picture")
+    assert len(drawn) < 100

@@ -1,0 +1,86 @@
+"""The panel of a server, without a browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatstages.faults import the_speaker_pays
+from chatstages.lab import ChatServer, finish, join, start
+from tests.support import PATIENCE
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """Give a server of stage 4, in the lab."""
+    yield start(4)
+    finish()
+
+
+def wait_until(server: ChatServer, condition: Callable[[], bool]) -> None:
+    """Wait until what the panel shows meets `condition`."""
+    changed = threading.Event()
+    for widget in (server._title, server._members, server._log):
+        widget.observe(lambda _change: changed.set())
+    while not condition():
+        assert changed.wait(PATIENCE), (server._title.value, server._members.value, server._log.value)
+        changed.clear()
+
+
+def test_the_panel_shows_who_is_there_and_how_often_each_has_spoken(server: ChatServer) -> None:
+    """By the names of this notebook's clients; others by their address."""
+    ann, ben = join(server, "Ann"), join(server, "<b>Ben</b>")
+    ann.say("one")
+    ann.wait_for("one")
+    wait_until(server, lambda: "<b>Ann</b>&nbsp;(1)" in server._members.value)
+    assert "Connected: 2" in server._members.value
+    assert "&lt;b&gt;Ben&lt;/b&gt;</b>&nbsp;(0)" in server._members.value
+    ben.leave()
+    wait_until(server, lambda: "Connected: 1" in server._members.value)
+    assert "Ann said: one" in server._log.value
+
+
+def test_the_story_is_told_with_names(server: ChatServer) -> None:
+    """So it is the same each time, and can be compared."""
+    ann = join(server, "Ann")
+    ann.say("Hello!")
+    server.wait_for("said")
+    ann.leave()
+    server.wait_for("left")
+    assert server.story == ["Ann joined", "Ann said: Hello!", "Ann left"]
+
+
+def test_the_button_stops_and_starts_at_the_same_address(server: ChatServer) -> None:
+    """So the clients find it again."""
+    ann, address = join(server, "Ann"), server.address
+    server._button.click()
+    assert not server.running
+    assert server._button.description == "Start"
+    server._button.click()
+    assert server.running
+    assert server.address == address
+    ann.join()
+    ann.say("Back again.")
+    ann.wait_for("Back again.")
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_the_panel_shows_that_a_server_has_ended_by_itself(stage: int) -> None:
+    """Nobody has clicked."""
+    server = start(stage)
+    ann = join(server, "Ann")
+    ann.say("That is all.")
+    ann.leave()
+    wait_until(server, lambda: "ended" in server._title.value)
+    assert server._button.description == "Start"
+    finish()
+
+
+def test_a_server_that_is_no_stage_goes_by_its_modules_name() -> None:
+    """A classic mistake must not look like a stage."""
+    server = start(the_speaker_pays)
+    assert repr(server) == "<server, the_speaker_pays>"
+    assert "the_speaker_pays" in server._title.value
+    finish()
