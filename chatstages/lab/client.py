@@ -59,7 +59,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
         self._title = ipywidgets.HTML()
         self._badge = ipywidgets.Button(
-            button_style="info", tooltip=_("Mark as read"), layout={"width": "auto", "height": "22px"}
+            button_style="info",
+            tooltip=_("Mark as read"),
+            layout={"width": "auto", "height": "24px", "flex": "0 0 auto"},
         )
         self._log = ipywidgets.HTML()
         self._box = ipywidgets.Text(

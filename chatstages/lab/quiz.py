@@ -39,16 +39,16 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
         self._answers = question["answers"]
         self._feedback = ipywidgets.HTML()
         self._buttons = []
+        rows = []
         for letter, answer in zip(LETTERS, self._answers, strict=False):
-            layout = {"width": "auto", "max_width": "46em", "height": "auto", "min_height": "32px"}
-            button = ipywidgets.Button(description=f"{letter}   {answer['text']}", layout=layout)
-            button.style.text_align = "left"
+            # The text stands beside the button, because a button cuts off what is longer than it is wide.
+            button = ipywidgets.Button(description=letter, tooltip=answer["text"], layout={"width": "3em"})
             button.on_click(self._on_click)
             self._buttons.append(button)
+            text = ipywidgets.HTML(f'<div style="{FONT};line-height:1.5">{as_html(answer["text"])}</div>')
+            rows.append(ipywidgets.HBox([button, text], layout={"align_items": "center"}))
         text = f'<div style="font-weight:600;{FONT};line-height:1.4">{as_html(self._question)}</div>'
-        super().__init__(
-            [ipywidgets.HTML(text), *self._buttons, self._feedback], layout={"margin": "4px 0 8px"}
-        )
+        super().__init__([ipywidgets.HTML(text), *rows, self._feedback], layout={"margin": "4px 0 8px"})
 
     def __repr__(self) -> str:
         answers = (f"  {letter} {a['text']}" for letter, a in zip(LETTERS, self._answers, strict=False))

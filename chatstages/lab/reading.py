@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher, unified_diff
 from html import escape
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import NamedTuple
 
 from chatstages.lab.widgets import BORDER
 from chatstages.locale import _
 
 CONTEXT = 3  # lines that are the same, shown before and after those that differ
-Code = ModuleType | type | FunctionType
+Code = ModuleType | Callable[..., object]  # a module, class or function
 
 CELL = "padding:0 6px;white-space:pre-wrap;overflow-wrap:anywhere;vertical-align:top;width:50%"
 REMOVED, ADDED, SAME = "rgba(229,83,75,.22)", "rgba(46,160,67,.22)", "transparent"
@@ -49,7 +49,7 @@ def compare(old: Code, new: Code) -> Rich:
     )
     table = (
         f'<table style="width:100%;table-layout:fixed;border-collapse:collapse;{BORDER};text-align:left;'
-        f'font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.4">'
+        f'font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);line-height:1.4">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
     return Rich(

@@ -18,6 +18,7 @@ from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, as_html, log_html, title_html
 from chatstages.listener import Running
 from chatstages.locale import _
+from chatstages.wire import COLON
 
 KEPT = 1_000  # events
 SHOWN = 100  # events of them that the page shows
@@ -48,7 +49,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._title = ipywidgets.HTML()
         self._members = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
-        self._button = ipywidgets.Button(layout={"width": "auto"})
+        self._button = ipywidgets.Button(layout={"width": "auto", "flex": "0 0 auto"})
         self._button.on_click(lambda _button: self.stop() if self.running else self.start())
         top = ipywidgets.HBox([self._title, self._button], layout={"justify_content": "space-between"})
         super().__init__(
@@ -164,8 +165,11 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         painter.draw_soon(self)
 
     def _tell(self, event: Event) -> str:
+        """Return `event` in words, with the name once (in stage 5 the text begins with it, too)."""
         address = show_address(event.address)
-        return str(event).replace(address, self._names.get(event.address, address), 1)
+        name = self._names.get(event.address, address)
+        told = event._replace(text=event.text.removeprefix(f"{name}{COLON}"))
+        return str(told).replace(address, name, 1)
 
     def _draw_at_the_end(self, server: Running) -> None:
         server.wait()

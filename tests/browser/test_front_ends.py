@@ -125,8 +125,8 @@ def test_a_question_answers(open_notebook: Open, front_end: str) -> None:
     """With the reason, whichever answer is clicked."""
     page = open_notebook("question.ipynb", IMPORTS, "ask('who_receives')")
     page.run(0, 1)
-    page.page.get_by_role("button", name=re.compile("Ben and Eve$")).first.click()
+    page.page.locator("button[title='Ben and Eve']").click()
     page.page.get_by_role("status").get_by_text("✘").wait_for()
-    page.page.get_by_role("button", name=re.compile("Ann, Ben and Eve")).click()
+    page.page.locator("button[title='Ann, Ben and Eve']").click()
     page.page.get_by_role("status").get_by_text("✔").wait_for()
     page.picture(f"{front_end}-question")
