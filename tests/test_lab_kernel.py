@@ -26,7 +26,7 @@ print(json.dumps({name: part.model_id for name, part in parts.items()}))
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> None:
-    """Take the place of the fixture of that name: jupyter_client keeps an event loop for as long as we live."""
+    """Take the place of the fixture of that name: jupyter_client keeps an event loop for good."""
 
 
 class FrontEnd:
