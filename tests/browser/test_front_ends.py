@@ -15,7 +15,10 @@ Open = Callable[..., Page]
 IMPORTS = "from chatstages.lab import *\nspeak('en')"
 
 
-@pytest.mark.parametrize("notebook", ["04_broadcast.ipynb", "zh/04_broadcast.ipynb"])
+@pytest.mark.parametrize(
+    ("front_end", "notebook"),
+    [("lab", "04_broadcast.ipynb"), ("notebook", "zh/04_broadcast.ipynb")],
+)
 def test_run_all_works_twice(open_notebook: Open, front_end: str, notebook: str) -> None:
     """And no cell shows an error."""
     page = open_notebook(notebook)
@@ -89,6 +92,7 @@ def test_nothing_that_is_said_or_called_acts_on_the_page(open_notebook: Open) ->
     assert page.errors() == []
 
 
+@pytest.mark.parametrize("front_end", ["lab"])
 def test_forty_clients_stay_usable_while_hundreds_of_lines_arrive(
     open_notebook: Open, front_end: str
 ) -> None:
