@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
@@ -84,3 +85,28 @@ def test_a_server_that_is_no_stage_goes_by_its_modules_name() -> None:
     assert repr(server) == "<server, the_speaker_pays>"
     assert "the_speaker_pays" in server._title.value
     finish()
+
+
+def test_starting_again_is_starting_anew(server: ChatServer) -> None:
+    """Also while it runs: a cell may be run again."""
+    ann, address = join(server, "Ann"), server.address
+    server.start()
+    assert server.address == address
+    ann.join()
+    ann.say("Here again.")
+    ann.wait_for("Here again.")
+
+
+def test_a_port_taken_meanwhile_is_said_in_the_panel(server: ChatServer) -> None:
+    """And when it is free again, the button works."""
+    server._button.click()
+    with socket.socket() as other:
+        other.bind(server.address)
+        other.listen()
+        server._button.click()
+        assert "⚠" in server._log.value
+        assert not server.running
+    server._button.click()
+    assert server.running
+    server.refresh()
+    assert "⚠" not in server._log.value

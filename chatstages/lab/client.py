@@ -12,7 +12,7 @@ import ipywidgets
 
 from chatstages.events import Event
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import as_html, log_html, title_html
+from chatstages.lab.widgets import as_html, log_html, title_html, trouble_html
 from chatstages.listener import TIMEOUT
 from chatstages.locale import _
 
@@ -195,7 +195,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             if hidden := self._dropped + len(self._lines) - len(lines):
                 lines.insert(0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>")
             if self._trouble:
-                lines.append(f'<span style="color:#d9534f">⚠ {as_html(self._trouble)}</span>')
+                lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 13)
             state = "" if self._present else _("not connected")
             self._title.value = title_html(self._present, self.name, state)

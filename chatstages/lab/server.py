@@ -15,7 +15,7 @@ import ipywidgets
 from chatstages.events import Address, Event, Kind, show_address
 from chatstages.lab.client import WAIT, ChatClient, Connection
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import FONT, as_html, log_html, title_html
+from chatstages.lab.widgets import FONT, as_html, log_html, title_html, trouble_html
 from chatstages.listener import Running
 from chatstages.locale import _
 from chatstages.wire import COLON
@@ -44,13 +44,15 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._waited_for: Counter[Kind] = Counter()
         self._present: dict[Address, int] = {}  # how often each has spoken
         self._names: dict[Address, str] = {}  # of the clients that this notebook has started
+        self._trouble = ""  # why the server could not be started again
         self._port = 0  # any free one; when it is started again, the same
+        self._server: Running | None = None
 
         self._title = ipywidgets.HTML()
         self._members = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         self._button = ipywidgets.Button(layout={"width": "auto", "flex": "0 0 auto"})
-        self._button.on_click(lambda _button: self.stop() if self.running else self.start())
+        self._button.on_click(lambda _button: self._stop_or_start())
         top = ipywidgets.HBox([self._title, self._button], layout={"justify_content": "space-between"})
         super().__init__(
             [top, self._members, self._log],
@@ -66,26 +68,29 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
     @property
     def running(self) -> bool:
         """Whether it listens; some servers end by themselves."""
-        return not self._server.wait(0)
+        return self._server is not None and not self._server.wait(0)
 
     @property
     def address(self) -> Address:
         """Where it listens: host and port."""
-        return self._server.address
+        return "127.0.0.1", self._port
 
     def start(self) -> None:
-        """Start it (again, on the same port). Raises OSError when the port cannot be had."""
+        """Start it, or start it again on the same port. Raises OSError when the port cannot be had."""
+        if self._server is not None:
+            self._server.stop()
         with self._changed:
             self._present.clear()
-        self._server: Running = self.module.serve(port=self._port, on_event=self._on_event, **self._options)
-        self._port = self.address[1]
+        self._server = self.module.serve(port=self._port, on_event=self._on_event, **self._options)
+        self._port = self._server.address[1]
         self.draw()
         # The server may end by itself (stages 1 and 2), and nobody would tell the page.
         threading.Thread(target=self._draw_at_the_end, args=(self._server,), name="panel").start()
 
     def stop(self) -> None:
         """Stop the server (within 1 s) and give the port back."""
-        self._server.stop()
+        if self._server is not None:
+            self._server.stop()
         self.draw()
 
     def connect(self, name: str) -> ChatClient:
@@ -171,6 +176,15 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         told = event._replace(text=event.text.removeprefix(f"{name}{COLON}"))
         return str(told).replace(address, name, 1)
 
+    def _stop_or_start(self) -> None:
+        """Do what the button says; where it fails, say so in the log."""
+        try:
+            self._trouble = ""
+            self.stop() if self.running else self.start()
+        except OSError as error:
+            self._trouble = str(error)
+            self.draw()
+
     def _draw_at_the_end(self, server: Running) -> None:
         server.wait()
         self.draw()
@@ -192,6 +206,8 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
                 f'<div style="{FONT};overflow-wrap:anywhere">{there} {" ".join(members)}</div>'
             )
             lines = [as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]]
+            if self._trouble:
+                lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 10)
             return len(self._log.value) + len(self._members.value)
 

@@ -41,6 +41,11 @@ def log_html(lines: Iterable[str], height: int) -> str:
     )
 
 
+def trouble_html(reason: str) -> str:
+    """Return a line of a log that says why something has failed."""
+    return f'<span style="color:#d9534f">⚠ {as_html(reason)}</span>'
+
+
 def row(*widgets: ipywidgets.Widget) -> ipywidgets.Widget:
     """Lay out servers and clients side by side, on as many lines as they need."""
     return Row(widgets)
