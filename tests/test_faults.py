@@ -81,7 +81,7 @@ def test_decoding_piece_by_piece_ends_the_server(told: Recorder, raised: Raised)
 def test_closing_too_early_loses_what_is_said(told: Recorder, raised: Raised) -> None:
     """The thread finds a closed socket."""
     with group(closed_too_early, told, 2):
-        pass  # the second has joined: so the first one's thread has ended
+        pass  # they have joined; to stop the server is to wait for its threads
     assert all(isinstance(exception, OSError) for exception in raised)
     assert len(raised) == 2
     assert told.of("said") == []

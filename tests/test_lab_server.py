@@ -87,6 +87,19 @@ def test_a_server_that_is_no_stage_goes_by_its_modules_name() -> None:
     finish()
 
 
+def test_one_may_wait_for_what_was_said(server: ChatServer) -> None:
+    """Whatever a person has typed in between."""
+    ann = join(server, "Ann")
+    for text in ("typed in between", "wanted", "wanted"):
+        ann.say(text)
+        ann.wait_for(text)
+    server.wait_for("said", text="wanted")
+    server.wait_for("said", text="wanted")
+    server.wait_for("said", 3)
+    with pytest.raises(TimeoutError, match="1 × said wanted"):
+        server.wait_for("said", text="wanted", timeout=0.01)
+
+
 def test_starting_again_is_starting_anew(server: ChatServer) -> None:
     """Also while it runs: a cell may be run again."""
     ann, address = join(server, "Ann"), server.address

@@ -32,13 +32,16 @@ def handle(conn: socket.socket, address: Address, on_event: Hook) -> None:
 
 def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     """Accept clients, a thread for each, until the server is stopped."""
+    threads: list[Thread] = []
     while client := stop.accept(server):
         conn, address = client
         on_event(Event("joined", address))
         thread = Thread(target=handle, args=(conn, address, on_event), name=show_address(address))
+        threads.append(thread)
         conn.close()  # the slip: it is not ours any more
-        # (In the wild the next two lines stand before it. Then it works now and then, which is worse.)
+        # (In the wild the next line stands before it. Then it works now and then, which is worse.)
         thread.start()
+    for thread in threads:
         thread.join()
 
 

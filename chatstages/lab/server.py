@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -40,8 +40,8 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         # Guards all that follows but _server, and the page's picture of it.
         self._changed = threading.Condition()
         self._events: deque[Event] = deque(maxlen=KEPT)
-        self._counts: Counter[Kind] = Counter()
-        self._waited_for: Counter[Kind] = Counter()
+        self._total = 0  # events, those forgotten too
+        self._found: dict[tuple[Kind, str], int] = {}  # up to which event this has been waited for
         self._present: dict[Address, int] = {}  # how often each has spoken
         self._names: dict[Address, str] = {}  # of the clients that this notebook has started
         self._trouble = ""  # why the server could not be started again
@@ -121,15 +121,23 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         with self._changed:
             return list(map(self._tell, self._events))
 
-    def wait_for(self, kind: Kind, count: int = 1, timeout: float = WAIT) -> None:
-        """Wait until `count` more events of `kind` have happened than when they were last waited for.
+    def wait_for(self, kind: Kind, count: int = 1, text: str = "", timeout: float = WAIT) -> None:
+        """Wait until `count` more events of `kind`, with `text` in them, have happened.
 
-        So a cell that does something and waits may be run again. Raises TimeoutError after `timeout` seconds.
+        More than when the same was last waited for, so a cell that does something and waits may be run
+        again. Raises TimeoutError after `timeout` seconds.
         """
+
+        def places() -> list[int]:
+            """Return behind which of all events so far such an event stands."""
+            first = self._total - len(self._events)
+            numbered = enumerate(self._events, start=first + 1)
+            return [n for n, e in numbered if n > last and e.kind == kind and text in e.text]
+
         with self._changed:
-            count += self._waited_for[kind]
-            self._wait(lambda: self._counts[kind] >= count, f"{count} × {kind}", timeout)
-            self._waited_for[kind] = count
+            last = self._found.get((kind, text), 0)
+            self._wait(lambda: len(places()) >= count, f"{count} × {kind} {text}".strip(), timeout)
+            self._found[kind, text] = places()[count - 1]
 
     def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
         """Wait until `happened()`. The lock must be held."""
@@ -160,7 +168,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         """Take what the server tells, on its threads."""
         with self._changed:
             self._events.append(event)
-            self._counts[event.kind] += 1
+            self._total += 1
             if event.kind == "left":
                 self._present.pop(event.address, None)
             else:
