@@ -1,6 +1,6 @@
 """Stage 4: a group.
 
-What one member says, every member receives, the speaker too: so everybody sees the same conversation.
+What one member says, every member receives, the speaker too: so it knows that its words have arrived.
 
     python -m chatstages.stage4_broadcast server
     python -m chatstages.stage4_broadcast client
