@@ -120,5 +120,7 @@ def draw(pair: Pair) -> str:
     cells = []
     for line, colour in ((pair.left, REMOVED), (pair.right, ADDED)):
         shade = colour if pair.differs and line is not None else SAME
-        cells.append(f'<td style="{CELL};text-align:left;background:{shade}">{escape(line or "")}</td>')
+        cells.append(
+            f'<td style="{CELL};text-align:left;background:{shade}">{escape(line or "") or "&nbsp;"}</td>'
+        )
     return f"<tr>{''.join(cells)}</tr>"
