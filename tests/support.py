@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chatstages import stage1_oneshot, stage2_session, stage3_threads, stage4_broadcast, stage5_pool
 from chatstages.events import Address, Event, Kind
@@ -96,6 +97,16 @@ def kill(sock: socket.socket) -> None:
     """Close `sock` as the system does for a program that was killed with bytes unread: with a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def wait_until(condition: Callable[[], bool], *widgets: Any) -> None:
+    """Wait until `condition()` holds; look again whenever one of `widgets` changes."""
+    changed = threading.Event()
+    for widget in widgets:
+        widget.observe(lambda _change: changed.set())
+    while not condition():
+        assert changed.wait(PATIENCE), [widget.value for widget in widgets]
+        changed.clear()
 
 
 def fill(sock: socket.socket, until: Callable[[], bool], chunk: bytes = b"x" * 60_000 + b"\n") -> None:

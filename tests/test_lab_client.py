@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
-from tests.support import PATIENCE
+from tests import support
 
 
 @pytest.fixture
@@ -20,15 +19,7 @@ def server() -> Iterator[ChatServer]:
 
 def wait_until(client: ChatClient, condition: Callable[[], bool]) -> None:
     """Wait until what the page shows of `client` meets `condition`."""
-    changed = threading.Event()
-    for widget in (client._log, client._title, client._box):
-        widget.observe(lambda _change: changed.set())
-    for _ in range(1_000):
-        if condition():
-            return
-        assert changed.wait(PATIENCE), client._log.value
-        changed.clear()
-    raise AssertionError("it changes all the time")
+    support.wait_until(condition, client._log, client._title, client._box)
 
 
 def press_enter(client: ChatClient, text: str | None) -> None:

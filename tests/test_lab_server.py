@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from chatstages.faults import the_speaker_pays
 from chatstages.lab import ChatServer, finish, join, start
-from tests.support import PATIENCE
+from tests import support
 
 
 @pytest.fixture
@@ -22,12 +21,7 @@ def server() -> Iterator[ChatServer]:
 
 def wait_until(server: ChatServer, condition: Callable[[], bool]) -> None:
     """Wait until what the panel shows meets `condition`."""
-    changed = threading.Event()
-    for widget in (server._title, server._members, server._log):
-        widget.observe(lambda _change: changed.set())
-    while not condition():
-        assert changed.wait(PATIENCE), (server._title.value, server._members.value, server._log.value)
-        changed.clear()
+    support.wait_until(condition, server._title, server._members, server._log)
 
 
 def test_the_panel_shows_who_is_there_and_how_often_each_has_spoken(server: ChatServer) -> None:

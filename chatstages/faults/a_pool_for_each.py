@@ -12,10 +12,10 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 
-from chatstages.events import Hook, ignore
-from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.events import Hook
+from chatstages.faults.serving import server_of
+from chatstages.listener import Stop
 from chatstages.stage4_broadcast import Group, connect, handle
 
 __all__ = ["STAGE", "WORKERS", "accept_clients", "connect", "serve"]
@@ -34,10 +34,4 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
             pool.submit(handle, *client, group, stop, on_event)
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
-    """Start the server, as in stage 4. Raises OSError when the address cannot be had."""
-    with closed_on_error(socket.socket()) as server:
-        reuse_address(server)
-        server.bind((host, port))
-        server.listen()
-        return Running(server, partial(accept_clients, on_event=on_event))
+serve = server_of(accept_clients)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from functools import partial
 
-from chatstages.events import Event, Hook, ignore
-from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.events import Event, Hook
+from chatstages.faults.serving import server_of
+from chatstages.listener import Stop
 from chatstages.stage2_session import connect
 
 __all__ = ["STAGE", "connect", "receive", "serve"]
@@ -44,10 +44,4 @@ def handle_one(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     on_event(Event("left", address))
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
-    """Start the server, as in stage 2. Raises OSError when the address cannot be had."""
-    with closed_on_error(socket.socket()) as server:
-        reuse_address(server)
-        server.bind((host, port))
-        server.listen()
-        return Running(server, partial(handle_one, on_event=on_event))
+serve = server_of(handle_one)

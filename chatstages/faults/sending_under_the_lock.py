@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from functools import partial
 from threading import Lock, Thread
 
-from chatstages.events import Address, Event, Hook, ignore, show_address
-from chatstages.listener import Running, Stop, closed_on_error, reuse_address
+from chatstages.events import Address, Event, Hook, show_address
+from chatstages.faults.serving import server_of
+from chatstages.listener import Stop
 from chatstages.stage4_broadcast import connect, receive
 from chatstages.wire import encode
 
@@ -79,10 +79,4 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
         thread.join()
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
-    """Start the server, as in stage 4. Raises OSError when the address cannot be had."""
-    with closed_on_error(socket.socket()) as server:
-        reuse_address(server)
-        server.bind((host, port))
-        server.listen()
-        return Running(server, partial(accept_clients, on_event=on_event))
+serve = server_of(accept_clients)
