@@ -20,7 +20,7 @@ from typing import Any
 
 from chatstages import __version__, locale
 from chatstages.events import Address, Event, show_address
-from chatstages.listener import DEFAULT_PORT
+from chatstages.listener import DEFAULT_PORT, allow_many_connections
 from chatstages.locale import _
 from chatstages.stages import STAGES, load_stage
 from chatstages.terminal import open_terminal
@@ -79,6 +79,11 @@ def serve(arguments: argparse.Namespace) -> int:
         signal.signal(number, signal.default_int_handler)  # also where a shell script has them ignored
     port = DEFAULT_PORT + arguments.stage if arguments.port is None else arguments.port
     address = (arguments.host, port)
+    options = {}
+    if arguments.history is not None:
+        if arguments.stage != 5:
+            raise Problem(_("Only stage 5 remembers what was said: leave out --history."))
+        options["history"] = arguments.history
 
     def show(event: Event) -> None:
         try:
@@ -88,8 +93,9 @@ def serve(arguments: argparse.Namespace) -> int:
 
     unheard = threading.Event()
 
+    allow_many_connections()
     try:
-        server = load_stage(arguments.stage).serve(*address, on_event=show)
+        server = load_stage(arguments.stage).serve(*address, on_event=show, **options)
     except (OSError, UnicodeError) as error:
         raise Problem(explain(error, address)) from None
     with server:
@@ -285,6 +291,13 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     command.add_argument("--host", default="127.0.0.1", help=_("address to listen on (default: %(default)s)"))
     command.add_argument("--port", type=port_number, help=_("port (default: 30000 + stage; 0: any free one)"))
 
+    command.add_argument(
+        "--history",
+        type=natural_number,
+        metavar=_("LINES"),
+        help=_("how many lines a newcomer first gets of what was said before (stage 5; default: 0)"),
+    )
+
     command = add("chat", chat, _("talk to the server of a stage"))
     command.add_argument("stage", **stage)
     command.add_argument(
@@ -307,6 +320,13 @@ def port_number(text: str) -> int:
     if text.isdecimal() and int(text) <= 65_535:
         return int(text)
     raise argparse.ArgumentTypeError(_("{text} is not a port: 0 to 65535").format(text=text))
+
+
+def natural_number(text: str) -> int:
+    """Return `text` as a number that is not negative. Raises ArgumentTypeError."""
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(_("{text} is not a number of lines").format(text=text))
 
 
 def host_and_port(text: str) -> Address:

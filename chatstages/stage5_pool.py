@@ -13,13 +13,15 @@ and a position in the log: what lies behind the position has been sent to it, wh
 - The members are shared out among a fixed **pool** of threads. Each waits for all its members at once (a
   selector), and sends each as much of what lies ahead of it as its socket takes, without waiting.
 - So a slow member costs a number, not a thread; a busy room sends many lines at once; and memory is bounded
-  by the log. A member so slow that the log has forgotten its position is cut off.
+  by the log. A member so slow that the log has forgotten its position is cut off, and told why.
 
 **Unlike stage 4:**
 
 - On the wire a message is `name：text` and a newline (`wire.Lines`). The server puts the name there: a member
   is who it said it was first, and no two members have names that a reader could confuse.
 - No thread per member, no sending from the speaker's thread, nothing that blocks while the lock is held.
+- Who says more than the room can follow is listened to more slowly. Who has vanished is noticed.
+- Two files beside this one: `stage5_client`, and `stage5_member` for what concerns one connection alone.
 
 **Still wrong:** nothing is encrypted, nobody proves who they are, and the log is lost when the server ends.
 """
@@ -29,155 +31,77 @@ from __future__ import annotations
 import itertools
 import selectors
 import socket
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from threading import Lock
 
-from chatstages import wire
-from chatstages.events import Address, Event, Hook, ignore
-from chatstages.listener import TIMEOUT, Bell, Running, Stop, closed_on_error, reuse_address
+from chatstages.events import Event, Hook, ignore
+from chatstages.listener import Bell, Running, Stop, closed_on_error, reuse_address
 from chatstages.locale import _
-from chatstages.wire import COLON, MAX_LINE, RECV_SIZE, Lines, check_name, encode, name_key
+from chatstages.stage5_client import Client, ask_name, chat, connect
+from chatstages.stage5_member import READ, SEND_SIZE, WRITE, Member
+from chatstages.wire import GUEST, name_key
+
+__all__ = ["Client", "Member", "Room", "Worker", "ask_name", "chat", "connect", "main", "run_room", "serve"]
 
 WORKERS = 2  # threads in the pool
-LOG_SIZE = 4 << 20  # bytes of conversation that are kept, at least; twice as many at most
-SEND_SIZE = 256 << 10  # bytes handed to one send, at most
-LEAVE_TIMEOUT = 0.5  # seconds that a leaving client gives the server to close its side
+LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
+FLUSH_TIMEOUT = 0.5  # seconds that a server which is stopped takes to send what has been said
+BACKLOG = 1_024  # clients that may wait to be accepted
 
-# --- the client --------------------------------------------------------------------------------------
-
-
-class Client:
-    """A connection to the server, and a thread that receives.
-
-    `received` holds the last 1,000 lines that have arrived. One thread at a time may send or close.
-    """
-
-    def __init__(self, address: Address, name: str, on_event: Hook) -> None:
-        self.name = check_name(name) or ""
-        if not self.name:
-            raise ValueError(_("This cannot be a nickname: {name}").format(name=repr(name)))
-        with closed_on_error(socket.socket()) as self._sock:
-            self._sock.settimeout(TIMEOUT)
-            self._sock.connect(address)
-        self.received: deque[str] = deque(maxlen=1_000)
-        self._leaving = False
-        self._receiver = Running(self._sock, partial(self._receive, address=address, on_event=on_event))
-
-    def _receive(self, sock: socket.socket, stop: Stop, address: Address, on_event: Hook) -> None:
-        for text in receive(sock, stop):
-            self.received.append(text)
-            on_event(Event("heard", address, text))
-        sock.close()  # from here on `send` raises
-        if not self._leaving:
-            on_event(Event("gone", address))
-
-    def send(self, text: str) -> None:
-        """Send `text`, each of its lines as one message.
-
-        Raises ValueError when a line is too long (MAX_LINE), OSError when the server has gone.
-        """
-        messages = [encode(f"{self.name}{COLON}{line}") for line in text.split("\n") if line]
-        if any(len(message) > MAX_LINE for message in messages):
-            raise ValueError(_("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE))
-        self._sock.sendall(b"".join(message + b"\n" for message in messages))
-
-    def close(self) -> None:
-        """Leave, at once, whoever speaks or does not.
-
-        First we say "no more" (FIN), behind the last byte sent, and hear the server out until it closes its
-        side too. To close with bytes unread would tell it to throw away what we said (RST, RFC 2525 2.17).
-        """
-        self._leaving = True
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-        self._receiver.wait(LEAVE_TIMEOUT)
-        self._receiver.stop()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-def receive(conn: socket.socket, stop: Stop) -> Iterator[str]:
-    """Yield each line that arrives, until the other side has left.
-
-    A server that knows no lines (the one of stage 4) ends none: its text is taken after a pause.
-    """
-    lines, data = Lines(limit=1 << 20), b"?"
-    while data and not stop.is_set():
-        if stop.readable(conn, lines.patience):
-            try:
-                data = conn.recv(RECV_SIZE)  # b"" when the other side has closed
-            except OSError:
-                data = b""  # it was killed: for us it has left
-            yield from lines.feed(data)
-        else:
-            yield from lines.flush()
-    yield from lines.flush(final=True)
-
-
-def connect(address: Address, name: str, on_event: Hook = ignore) -> Client:
-    """Connect to the server at `address` (host, port) as `name`.
-
-    Raises OSError when nobody answers there, ValueError when `name` cannot be a nickname.
-    """
-    return Client(address, name, on_event)
-
-
-def ask_name(ask: Callable[[str], str]) -> str:
-    """Ask a person for a nickname until there is one."""
-    while (name := check_name(ask(_("Nickname: ")))) is None:
-        pass
-    return name
-
-
-def chat(client: Client, ask: Callable[[str], str], show: Callable[[object], None]) -> None:
-    """Let a person use the client: ask for messages and send them; `exit` leaves."""
-    while (text := ask(">>> ")) != "exit":
-        try:
-            client.send(text)
-        except ValueError as error:
-            show(error)
-
-
-# --- the server --------------------------------------------------------------------------------------
+# Windows has no selector but select(), and that takes 512 sockets.
+MAX_SHARE = 500 if selectors.DefaultSelector.__name__ == "SelectSelector" else sys.maxsize
 
 
 class Room:
     """The log, and the names in use. Any thread may call; nothing here waits but for the lock."""
 
     def __init__(self) -> None:
-        self._lock = Lock()  # Guards _log, _start and _names.
-        self._log = bytearray()  # always whole lines
-        self._start = 0  # how many bytes the log has forgotten: the position at which it begins
+        self._lock = Lock()  # Guards all that follows.
+        self._log = bytearray()  # whole lines
+        self._starts: deque[int] = deque()  # the position at which each of them begins
+        self._end = 0  # the position behind the last: how many bytes have ever been said
         self._names: set[str] = set()
 
-    def say(self, lines: str) -> None:
-        """Add `lines` at the end of the log."""
+    def say(self, lines: list[bytes]) -> None:
+        """Add `lines` at the end of the log, and forget the oldest, so that it keeps within its limits."""
         with self._lock:
-            self._log += encode(lines)
-            if len(self._log) > 2 * LOG_SIZE:
-                forgotten = self._log.index(b"\n", len(self._log) - LOG_SIZE - 1) + 1
-                del self._log[:forgotten]
-                self._start += forgotten
+            for line in lines:
+                self._starts.append(self._end)
+                self._end += len(line)
+            self._log += b"".join(lines)
+            while self._end - self._starts[0] > LOG_SIZE or len(self._starts) > LOG_LINES:
+                self._starts.popleft()
+            del self._log[: len(self._log) - (self._end - self._starts[0])]
 
     def span(self) -> tuple[int, int]:
         """Return the positions at which the log begins and ends."""
         with self._lock:
-            return self._start, self._start + len(self._log)
+            return self._end - len(self._log), self._end
 
     def since(self, position: int) -> bytearray:
-        """Return what lies ahead of `position`, SEND_SIZE bytes at most."""
+        """Return what lies ahead of `position`, SEND_SIZE bytes at most; nothing if that is forgotten."""
         with self._lock:
-            begin = position - self._start
-            return self._log[begin : begin + SEND_SIZE]
+            begin = position - (self._end - len(self._log))
+            return self._log[begin : begin + SEND_SIZE] if begin >= 0 else bytearray()
+
+    def place_for_newcomer(self, history: int) -> int:
+        """Return the position ahead of which lie the last `history` lines; half the log at most.
+
+        Not all of it: a newcomer must not fall off the end before its first turn.
+        """
+        with self._lock:
+            place = self._end
+            for start in itertools.islice(reversed(self._starts), min(history, LOG_LINES // 2)):
+                if self._end - start > LOG_SIZE // 2:
+                    break
+                place = start
+            return place
 
     def take_name(self, wanted: str) -> str:
         """Return `wanted`, with a number if somebody has a name that a reader could take for it."""
@@ -193,32 +117,23 @@ class Room:
             self._names.discard(name_key(name))
 
 
-class Member:
-    """A socket, and a position in the log. Only the worker that it was given to touches it."""
-
-    def __init__(self, conn: socket.socket, address: Address, position: int, number: int) -> None:
-        self.conn = conn
-        self.address = address
-        self.position = position  # up to here it has been sent the log
-        self.full = False  # its socket takes no more for now
-        self.lines = Lines()
-        self.due = 0.0  # when the pause is over that ends a message without a newline
-        self.name = f"{wire.GUEST}{number}"  # until it says who it is
-        self.claim = ""  # what it writes in front of the colon
-
-
 class Worker:
     """One thread of the pool, and its share of the members."""
 
     def __init__(self, room: Room, stop: Stop, on_event: Hook, crew: list[Worker]) -> None:
         self._room, self._stop, self._on_event, self._crew = room, stop, on_event, crew
+        self._arrivals: deque[Member] = deque()  # from the accepting thread; a deque needs no lock of ours
+        self._bell = Bell()  # rung, by any thread, when somebody has arrived or the log has grown
+        # All else belongs to the thread of this worker alone.
         self._members: set[Member] = set()
-        self._unfinished: set[Member] = set()  # those whose pause we wait for
-        self._arrivals: deque[Member] = deque()  # from the accepting thread
-        self._bell = Bell()  # rung when somebody has arrived, or the log has grown
+        self._timed: set[Member] = set()  # those to look at again at a certain time
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._bell, selectors.EVENT_READ)
-        self._selector.register(stop, selectors.EVENT_READ)
+        self._selector.register(self._bell, READ)
+        self._selector.register(stop, READ)
+
+    def share(self) -> int:
+        """Return how many members this worker has, about: any thread may ask."""
+        return len(self._members) + len(self._arrivals)
 
     def adopt(self, member: Member) -> None:
         """Give `member` to this worker. The accepting thread calls."""
@@ -226,126 +141,108 @@ class Worker:
         self._bell.ring()
 
     def run(self) -> None:
-        """Serve the members until the server is stopped; what they have said by then is passed on."""
+        """Serve the members until the server is stopped; what they have said by then is in the log."""
         while not self._stop.is_set():
-            due = min((member.due for member in self._unfinished), default=None)
+            due = min((member.due for member in self._timed), default=None)
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
         self._turn(0)
 
-    def close(self) -> None:
-        """Close every connection, after `run` has returned."""
-        for member in (*self._members, *self._arrivals):
-            member.conn.close()
-        self._selector.close()
-        self._bell.close()
-        for member in self._members:
-            self._on_event(Event("left", member.address))
-
     def _turn(self, timeout: float | None) -> None:
         """Wait until there is something to do; hear who speaks, then send everybody what lies ahead."""
-        said = []
+        said: list[bytes] = []
+        ready: list[Member] = []  # newcomers, and those whose sockets have room again
+        news = False  # whether others have added to the log
         for key, events in self._selector.select(timeout):
-            if key.fileobj is self._bell:
+            member = key.data
+            if member is None:
                 self._bell.silence()
-            if key.data is None:
+                news = True
                 continue
-            if events & selectors.EVENT_WRITE:
-                key.data.full = False
-                self._selector.modify(key.fileobj, selectors.EVENT_READ, key.data)
-            if events & selectors.EVENT_READ:
-                said += self._hear(key.data)
-        for member in [m for m in self._unfinished if m.due <= time.monotonic()]:
-            self._unfinished.discard(member)
-            said += self._stamp(member, member.lines.flush())
+            if events & WRITE:
+                member.has_room()
+                ready.append(member)
+            if events & READ:
+                said += member.hear(self._room.take_name)
+            self._settle(member)
+        for member in [m for m in self._timed if m.due <= time.monotonic()]:
+            said += member.look_again(self._room.take_name)
+            self._settle(member)
         if said:
-            self._room.say("".join(said))
+            self._room.say(said)
             for worker in self._crew:
                 if worker is not self:
                     worker._bell.ring()
-        self._welcome()
-        self._deliver()
-
-    def _welcome(self) -> None:
         while self._arrivals:
-            member = self._arrivals.popleft()
-            self._members.add(member)
-            self._selector.register(member.conn, selectors.EVENT_READ, member)
-            self._on_event(Event("joined", member.address))
+            ready.append(self._welcome(self._arrivals.popleft()))
+        self._deliver(self._members if said or news else ready)
 
-    def _hear(self, member: Member) -> list[str]:
-        """Receive once from `member`; return the lines for the log."""
-        try:
-            data = member.conn.recv(RECV_SIZE)  # b"" when it has closed its side
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""  # it was killed: for us it has left
-        refused = member.lines.too_long
-        messages = member.lines.feed(data)
-        if member.lines.too_long > refused:
-            self._refuse(member)
-        if not data:
-            messages += member.lines.flush(final=True)
-        said = self._stamp(member, messages)
-        if not data:
-            self._leave(member)
-        elif member.lines.raw and member.lines.waiting:
-            member.due = time.monotonic() + wire.RAW_PAUSE
-            self._unfinished.add(member)
-        else:
-            self._unfinished.discard(member)
-        return said
+    def _welcome(self, member: Member) -> Member:
+        self._members.add(member)
+        self._on_event(Event("joined", member.address))
+        self._settle(member)
+        return member
 
-    def _stamp(self, member: Member, messages: list[str]) -> list[str]:
-        """Return the lines that everybody will see: whose they are is our word, not the sender's."""
-        stamped = []
-        for message in filter(None, messages):
-            written, colon, text = message.partition(COLON)
-            if colon and not member.claim and (name := check_name(written)):
-                member.claim, member.name = written, self._room.take_name(name)
-            said = text if colon and written == member.claim else message
-            stamped.append(f"{member.name}{COLON}{said}\n")
-            self._on_event(Event("said", member.address, stamped[-1]))
-        return stamped
-
-    def _refuse(self, member: Member) -> None:
-        """Tell `member` that a message of it was too long to be passed on."""
-        reason = _("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE)
-        self._on_event(Event("refused", member.address, reason))
-        if not member.full:  # else it has been sent half a line, and this would stand in the middle
-            with suppress(OSError):
-                member.conn.send(encode(f"{wire.SYSTEM} {reason}\n"))
-
-    def _deliver(self) -> None:
-        """Send every member what lies ahead of it."""
+    def _deliver(self, members: Iterable[Member]) -> None:
+        """Send each of `members` what lies ahead of it."""
         start, end = self._room.span()
-        for member in list(self._members):
+        place, piece = end, bytearray()
+        for member in members:
             if member.position < start:
-                self._on_event(Event("dropped", member.address, _("it does not read what is sent to it")))
-                self._leave(member)
+                member.cut_off(end - member.position)
+                self._settle(member)
             elif member.position < end and not member.full:
-                self._send(member)
+                if member.position != place:  # most are at the same place
+                    place, piece = member.position, self._room.since(member.position)
+                member.send(piece)
+                if member.full:
+                    self._settle(member)
 
-    def _send(self, member: Member) -> None:
-        try:
-            while data := self._room.since(member.position):
-                member.position += member.conn.send(data)
-        except BlockingIOError:
-            member.full = True
-            self._selector.modify(member.conn, selectors.EVENT_READ | selectors.EVENT_WRITE, member)
-        except OSError:
-            self._leave(member)  # it was killed
+    def _settle(self, member: Member) -> None:
+        """Watch `member` for what it wants now, note whether it is due some time; let go who is gone."""
+        if member.wants != member.watched:
+            if member.watched:
+                self._selector.unregister(member.conn)
+            if member.wants:
+                self._selector.register(member.conn, member.wants, member)
+            member.watched = member.wants
+        if member.due:
+            self._timed.add(member)
+        else:
+            self._timed.discard(member)
+        if member.gone:
+            self._members.discard(member)
+            self._room.free_name(member.name)
+            member.close()
 
-    def _leave(self, member: Member) -> None:
-        self._members.discard(member)
-        self._unfinished.discard(member)
-        self._selector.unregister(member.conn)
-        self._room.free_name(member.name)
-        member.conn.close()
-        self._on_event(Event("left", member.address))
+    def flush(self, deadline: float) -> None:
+        """Send the members what they have not seen yet, until `deadline`; say who has missed something.
+
+        Called when `run` has returned in every worker: the log grows no more, and nobody is heard any more.
+        """
+        self._selector.unregister(self._bell)
+        self._selector.unregister(self._stop)
+        for member in self._members:
+            member.resting, member.due = True, 0.0
+            self._settle(member)
+        self._deliver(self._members)
+        while any(member.full for member in self._members) and (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
+        end = self._room.span()[1]
+        for member in self._members:
+            if member.position < end:
+                reason = _("the server was stopped, {count} bytes unsent").format(count=end - member.position)
+                self._on_event(Event("dropped", member.address, reason))
+
+    def close(self) -> None:
+        """Close every connection, after `flush` has returned."""
+        with ExitStack() as stack:  # all of it, whatever a hook may raise
+            stack.callback(self._bell.close)
+            stack.callback(self._selector.close)
+            for member in (*self._members, *self._arrivals):
+                stack.callback(member.close)
 
 
-def run_room(server: socket.socket, stop: Stop, on_event: Hook, workers: int) -> None:
+def run_room(server: socket.socket, stop: Stop, on_event: Hook, workers: int, history: int) -> None:
     """Accept members, and share them out among the workers, until the server is stopped."""
     room = Room()
     crew: list[Worker] = []
@@ -358,28 +255,36 @@ def run_room(server: socket.socket, stop: Stop, on_event: Hook, workers: int) ->
         for job in jobs:
             # A worker that fails takes the server along: half a room that hears nothing would be worse.
             job.add_done_callback(lambda _: stop.set())
-        for number, worker in enumerate(itertools.cycle(crew), start=1):
+        for number in itertools.count(1):
             client = stop.accept(server)
             if client is None:
                 break
-            conn, address = client
-            conn.setblocking(False)
-            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            worker.adopt(Member(conn, address, room.span()[1], number))
+            worker = min(crew, key=Worker.share)
+            member = Member(*client, room.place_for_newcomer(history), f"{GUEST}{number}", on_event)
+            if worker.share() >= MAX_SHARE:
+                member.turn_away()
+            elif member.prepare():
+                worker.adopt(member)
         for job in jobs:
             job.result()  # an error in a pool waits here, in its Future, until somebody asks
+        deadline = time.monotonic() + FLUSH_TIMEOUT
+        for job in [pool.submit(worker.flush, deadline) for worker in crew]:
+            job.result()
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, workers: int = WORKERS) -> Running:
+def serve(
+    host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, workers: int = WORKERS, history: int = 0
+) -> Running:
     """Start a server for a group, on any free port if `port` is 0, and return it running.
 
-    `workers` is the number of threads in its pool. Raises OSError when the address cannot be had.
+    `workers` is the number of threads in its pool; a newcomer first gets the last `history` lines.
+    Raises OSError when the address cannot be had.
     """
     with closed_on_error(socket.socket()) as server:
         reuse_address(server)
         server.bind((host, port))
-        server.listen()
-        return Running(server, partial(run_room, on_event=on_event, workers=workers))
+        server.listen(BACKLOG)
+        return Running(server, partial(run_room, on_event=on_event, workers=workers, history=history))
 
 
 def main() -> int:

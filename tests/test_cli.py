@@ -35,9 +35,9 @@ def run(*arguments: str, text: str = "", lang: str = "en") -> tuple[int, str, st
 
 
 @contextmanager
-def serving(stage: int, lang: str = "en") -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(stage: int, *options: str, lang: str = "en") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `chatstages serve` in a process of its own; give the process and its address."""
-    process = python("-m", "chatstages", "serve", str(stage), "--port", "0", lang=lang)
+    process = python("-m", "chatstages", "serve", str(stage), "--port", "0", *options, lang=lang)
     assert process.stdout
     try:
         found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
@@ -164,6 +164,23 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         f"chatstages: Port {port} on 127.0.0.1 is in use. "
         "End what runs there, or choose another with --port.\n"
     )
+
+
+def test_a_newcomer_gets_the_history_that_the_server_was_asked_for() -> None:
+    """The last lines, in a terminal too."""
+    with serving(5, "--history", "1") as (process, where):
+        run("chat", "5", where, "--name", "早", text="一\n二\nexit\n")
+        read_line(process, "早：二")
+        client = python("-m", "chatstages", "chat", "5", where, "--name", "晚")
+        read_line(client, "早：二")
+        status, out, _err = finish(client, "exit\n")
+        assert (status, "早：一" in out) == (0, False)
+
+
+def test_only_stage_5_has_a_history() -> None:
+    """The others say so."""
+    status, _out, err = run("serve", "4", "--history", "3")
+    assert (status, err) == (1, "chatstages: Only stage 5 remembers what was said: leave out --history.\n")
 
 
 def test_no_server_there_is_one_clear_line() -> None:

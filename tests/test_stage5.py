@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 
+from chatstages import stage5_member
 from chatstages import stage5_pool as stage
-from chatstages.events import Address
+from chatstages.events import Address, Event
+from chatstages.stage5_member import SEND_SIZE
 from chatstages.wire import MAX_LINE
-from tests.support import Recorder, fill, raw_client, read_until
+from tests.support import Recorder, fill, raw_client, read_to_end, read_until, stopped
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -239,13 +243,21 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
 def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
     """So memory is bounded, and what is left begins with a whole line."""
     room = stage.Room()
-    line = "x" * 999 + "\n"
-    for _ in range(4 * stage.LOG_SIZE // 1_000):
-        room.say(line)
+    for _ in range(2 * stage.LOG_SIZE // 1_000):
+        room.say([b"x" * 999 + b"\n"])
     start, end = room.span()
-    assert stage.LOG_SIZE <= end - start <= 2 * stage.LOG_SIZE + 1_000
+    assert stage.LOG_SIZE - 1_000 < end - start <= stage.LOG_SIZE
     assert start % 1_000 == 0
     assert room.since(end) == b""
+    assert room.since(start - 1) == b""
+    assert len(room.since(start)) == SEND_SIZE
+
+
+def test_the_log_keeps_so_many_lines_at_most() -> None:
+    """Short ones too are forgotten in the end."""
+    room = stage.Room()
+    room.say([b"x\n"] * (stage.LOG_LINES + 10))
+    assert room.span() == (20, 2 * (stage.LOG_LINES + 10))
 
 
 def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,3 +272,182 @@ def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.Monk
     with raw_client(server.address):
         assert server.wait(10)
     assert [str(error) for error in reported] == ["a mistake in the hook"]
+
+
+def test_a_newcomer_first_gets_the_last_lines(heard: Recorder) -> None:
+    """As many as the server was started with; by default none."""
+    with stage.serve(history=2) as server, stage.connect(server.address, "早", heard) as early:
+        for n in range(5):
+            early.send(f"{n}")
+        heard.wait("heard", 5)
+        late = Recorder()
+        with stage.connect(server.address, "晚", late) as member:
+            member.send("我来了")
+            late.wait_text("heard", "我来了")
+    assert [event.text for event in late.of("heard")] == ["早：3", "早：4", "晚：我来了"]
+
+
+def test_a_newcomer_gets_half_the_log_at_most() -> None:
+    """However many lines were promised: with all of it, the next line would push the newcomer off."""
+    room = stage.Room()
+    room.say([b"x" * 999 + b"\n"] * (stage.LOG_SIZE // 1_000))
+    _start, end = room.span()
+    assert end - stage.LOG_SIZE // 2 <= room.place_for_newcomer(1 << 20) < end
+    assert room.place_for_newcomer(0) == end
+    assert room.place_for_newcomer(3) == end - 3_000
+
+
+def test_who_says_a_great_deal_at_once_is_heard_in_turns_and_completely(
+    told: Recorder, heard: Recorder
+) -> None:
+    """A paste is spread over time, line by line in its order; others come in between."""
+    lines = [f"{n}：{'x' * 200}" for n in range(500)]
+    with stage.serve() as server, stage.connect(server.address, "贴", heard) as pasting:
+        with stage.connect(server.address, "人", told) as other:
+            pasting.send("\n".join(lines))
+            heard.wait("heard", 1)
+            other.send("me too")
+            texts = [event.text for event in heard.wait("heard", 501)]
+    assert texts.index("人：me too") < 500
+    assert [text for text in texts if text.startswith("贴")] == [f"贴：{line}" for line in lines]
+
+
+def test_what_was_said_in_one_go_is_heard_though_its_speaker_has_gone(told: Recorder) -> None:
+    """Listening in turns loses nothing, also when the connection was reset in between."""
+    lines = "".join(f"{n}：{'x' * 200}\n" for n in range(300))
+    with stage.serve(on_event=told) as server:
+        with raw_client(server.address) as sock:
+            sock.sendall(lines.encode())
+            sock.shutdown(socket.SHUT_WR)
+        told.wait("said", 300)
+        told.wait("left")
+
+
+def test_a_member_who_is_cut_off_is_told_why(told: Recorder) -> None:
+    """The last line, once it reads again; then the end, not a reset."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+        told.wait("joined")
+        overflow(server.address, told)
+        data = read_to_end(deaf)
+    assert data.endswith(b"\n* You were cut off: you did not read what was sent to you.\n")
+    assert told.of("dropped")[0].address == told.of("joined")[0].address
+    assert "bytes unsent" in told.of("dropped")[0].text
+
+
+def test_a_member_who_is_cut_off_and_stays_deaf_is_closed(
+    told: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time to hear why is limited."""
+    monkeypatch.setattr(stage5_member, "FAREWELL_TIMEOUT", 0.05)
+    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+        told.wait("joined")
+        overflow(server.address, told)
+        told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
+
+
+def overflow(address: Address, told: Recorder) -> None:
+    """Say so much that whoever does not read is cut off."""
+    with raw_client(address) as loud:
+        reader = threading.Thread(target=lambda: read_to_end(loud))
+        reader.start()
+        fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
+        loud.shutdown(socket.SHUT_WR)
+        reader.join()
+
+
+def test_what_was_said_is_sent_before_the_server_stops(told: Recorder) -> None:
+    """To members of every worker, though more was waiting than their buffers hold."""
+    text = "x" * 4_000
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        ears = [stack.enter_context(raw_client(server.address)) for _ in range(4)]
+        speaker = stack.enter_context(raw_client(server.address))
+        told.wait("joined", 5)
+        readers = stack.enter_context(ThreadPoolExecutor())
+        heard = [readers.submit(read_to_end, ear) for ear in (*ears, speaker)]
+        speaker.sendall(f"{text}\n".encode() * 100)
+        told.wait("said", 100)
+        server.stop()
+        assert [data.result().count(b"x\n") for data in heard] == [100] * 5
+    assert told.of("dropped") == []
+
+
+def test_what_could_not_be_sent_before_the_server_stops_is_counted(told: Recorder) -> None:
+    """A member who does not read does not hold up the end, and is named."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+        with raw_client(server.address) as loud:
+            told.wait("joined", 2)
+            loud.sendall((b"x" * 4_000 + b"\n") * 900)  # more than the buffers take, less than the log
+            loud.shutdown(socket.SHUT_WR)
+            told.wait("said", 900)
+            assert stopped(server)
+            got = len(read_to_end(deaf))
+    reason = next(event.text for event in told.of("dropped") if event.address == told.events[0].address)
+    said = sum(len(event.text.encode()) for event in told.of("said"))
+    assert reason == f"the server was stopped, {said - got} bytes unsent"
+
+
+def test_what_one_worker_heard_last_reaches_the_members_of_the_other(told: Recorder) -> None:
+    """The end comes when all have heard out, not when the first has."""
+    for _ in range(20):
+        with stage.serve(on_event=told, workers=4) as server, ExitStack() as stack:
+            members = [stack.enter_context(raw_client(server.address)) for _ in range(8)]
+            told.wait("joined", 8)
+            said = len(told.of("said"))
+            for member in members:
+                member.sendall("小明：再见\n".encode())
+            server.stop()
+            heard = {read_to_end(member).count("再见".encode()) for member in members}
+        assert heard == {len(told.of("said")) - said}
+        told.events.clear()
+
+
+def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short lines go at once, buffers are bounded, and who has vanished is noticed."""
+    conns: list[socket.socket] = []
+    welcome = stage.Worker._welcome
+    monkeypatch.setattr(
+        stage.Worker,
+        "_welcome",
+        lambda *who: conns.append(who[1].conn) or welcome(*who),  # type: ignore[func-returns-value]
+    )
+    with stage.serve(on_event=told) as server, raw_client(server.address):
+        told.wait("joined")
+        conn = conns[0]
+        assert not conn.getblocking()
+        assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * stage5_member.SEND_BUFFER
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000  # milliseconds
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30  # seconds
+
+
+def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system's selector takes few sockets, nobody finds out by silence."""
+    monkeypatch.setattr(stage, "MAX_SHARE", 2)
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        for _ in range(2 * stage.WORKERS):
+            stack.enter_context(raw_client(server.address))
+        with raw_client(server.address) as late:
+            assert read_to_end(late) == b"* The room is full.\n"
+        assert [event.text for event in told.of("dropped")] == ["the room is full"]
+        stack.close()
+        told.wait("left", 2 * stage.WORKERS + 1)
+        with raw_client(server.address) as sock:
+            sock.sendall("小明：有人吗\n".encode())
+            read_until(sock, "有人吗\n".encode())
+
+
+def test_it_works_with_the_selector_of_windows(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is select(), and fussy about what it is given."""
+    monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        sock = stack.enter_context(raw_client(server.address))
+        deaf = stack.enter_context(raw_client(server.address))
+        told.wait("joined", 2)
+        overflow(server.address, told)
+        assert read_to_end(deaf).endswith(b"sent to you.\n")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        server.stop()
+        read_to_end(sock)

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from chatstages import stage2_session, stage3_threads, stage4_broadcast, stage5_pool
+from chatstages import stage2_session, stage3_threads, stage4_broadcast, stage5_client
 from chatstages.stage1_oneshot import serve as serve_one
 from tests.support import ROOT, STAGES, Recorder, kill, options, raw_client, read_to_end, stopped
 
@@ -168,7 +168,7 @@ def test_a_stage_imports_no_other_stage_and_nothing_installed(stage: int) -> Non
     tops = {module.partition(".")[0] for module in loaded.stdout.split()}
     assert tops - set(sys.stdlib_module_names) == {"chatstages"}
     ours = {module for module in loaded.stdout.split() if module.startswith("chatstages.stage")}
-    assert ours == {name}
+    assert {module.partition("_")[0] for module in ours} == {name.partition("_")[0]}
 
 
 @every_stage
@@ -191,7 +191,7 @@ def test_the_docstring_says_what_is_new_and_what_is_still_wrong(stage: int) -> N
 COPIES: list[tuple[ModuleType, ModuleType, list[str]]] = [
     (STAGES[1], stage2_session, ["Client", "connect"]),
     (stage2_session, stage3_threads, ["Client", "connect", "receive", "handle"]),
-    (stage4_broadcast, stage5_pool, ["Client.close", "Client._receive"]),
+    (stage4_broadcast, stage5_client, ["Client.close", "Client._receive"]),
 ]
 
 

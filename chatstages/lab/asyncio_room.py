@@ -13,7 +13,7 @@ from functools import partial
 
 from chatstages.events import Event, Hook, ignore
 from chatstages.listener import Running, Stop, closed_on_error, reuse_address
-from chatstages.stage5_pool import connect
+from chatstages.stage5_client import connect
 from chatstages.wire import MAX_LINE
 
 __all__ = ["STAGE", "Room", "connect", "serve"]

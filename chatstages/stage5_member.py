@@ -1,0 +1,171 @@
+"""One member of the room of stage 5: a socket that never waits, a position in the log, and a name.
+
+A socket that is set not to block takes or gives what it can at once. `Member` keeps in mind what follows
+from that: whether there is more to send, whether it is to be heard, when to look at it again. It knows
+nothing of threads and locks: only the worker that it was given to touches it (see `stage5_pool`).
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from chatstages.events import Address, Event, Hook
+from chatstages.listener import keep_alive
+from chatstages.locale import _
+from chatstages.wire import COLON, MAX_LINE, RAW_PAUSE, SYSTEM, Lines, check_name, encode
+
+READ_SIZE = 16 << 10  # bytes taken from a member at a time, at most
+PACE = 1_000  # lines a second from a member that says several at once
+SEND_SIZE = 256 << 10  # bytes handed to one send, at most
+SEND_BUFFER = 128 << 10  # bytes that the system takes off our hands for each member
+FAREWELL_TIMEOUT = 5.0  # seconds that a member which is cut off has to hear why
+NOWHERE = sys.maxsize  # the position of a member that is sent nothing any more
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Member:
+    """A connection, its position in the log, and its name."""
+
+    def __init__(
+        self, conn: socket.socket, address: Address, position: int, name: str, on_event: Hook
+    ) -> None:
+        self.conn, self.address = conn, address
+        self.position = position  # up to here it has been sent the log
+        self.watched = 0  # what the worker's selector watches it for
+        self.full = False  # its socket takes no more for now
+        self.resting = False  # it has said so much that it is not heard for now
+        self.gone = False  # it has left, or was killed
+        self.due = 0.0  # when to `look_again`; 0 for never
+        self.name = name  # until it says who it is
+        self._claim = ""  # what it writes in front of the colon
+        self._farewell = b""  # it has been cut off: what it is told last
+        self._lines = Lines()
+        self._on_event = on_event
+
+    def prepare(self) -> bool:
+        """Set the options of the socket; close it and return False where the client has gone already."""
+        try:
+            self.conn.setblocking(False)
+            self.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # send a short line at once, too
+            self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            keep_alive(self.conn)
+        except OSError:
+            self.conn.close()
+            return False
+        return True
+
+    @property
+    def wants(self) -> int:
+        """What its socket is to be watched for, READ, WRITE, both or neither."""
+        return (0 if self.resting or self.gone else READ) | (WRITE if self.full else 0)
+
+    def hear(self, take_name: Callable[[str], str]) -> list[bytes]:
+        """Receive once; return the lines for the log."""
+        try:
+            data = self.conn.recv(READ_SIZE)  # b"" when it has closed its side
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""  # it was killed: for us it has left
+        if not data:
+            self._end()
+        if self._farewell:
+            return []  # it is out, and has been told
+        refused = self._lines.too_long
+        messages = self._lines.feed(data) if data else self._lines.flush(final=True)
+        self._refuse(self._lines.too_long - refused)
+        if not self.gone:
+            self._rest(len(messages))
+        return [self._stamp(message, take_name) for message in messages if message]
+
+    def _rest(self, messages: int) -> None:
+        """Decide when to hear it next, now that it has said so many messages at once."""
+        self.due = 0.0
+        if messages > 1:  # it speaks without waiting for the room: let the others have their turn
+            self.resting, self.due = True, time.monotonic() + messages / PACE
+        elif self._lines.raw and self._lines.waiting:  # what ends its message is a pause
+            self.due = time.monotonic() + RAW_PAUSE
+
+    def look_again(self, take_name: Callable[[str], str]) -> list[bytes]:
+        """Do what is `due`; return the lines for the log."""
+        self.due = 0.0
+        if self._farewell:
+            self._end()  # it had its time
+        elif self.resting:
+            self.resting = False
+        else:
+            return [self._stamp(message, take_name) for message in self._lines.flush()]
+        return []
+
+    def _stamp(self, message: str, take_name: Callable[[str], str]) -> bytes:
+        """Return the line that everybody will see: whose it is is our word, not the sender's."""
+        written, colon, text = message.partition(COLON)
+        if colon and not self._claim and (name := check_name(written)):
+            self._claim, self.name = written, take_name(name)
+        line = f"{self.name}{COLON}{text if colon and written == self._claim else message}\n"
+        self._on_event(Event("said", self.address, line))
+        return encode(line)
+
+    def _refuse(self, count: int) -> None:
+        """Say that `count` messages were too long to be passed on."""
+        reason = _("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE)
+        for _each in range(count):
+            self._on_event(Event("refused", self.address, reason))
+            if not self.full:  # else it has been sent half a line, and this would stand in the middle
+                with suppress(OSError):
+                    self.conn.send(encode(f"{SYSTEM} {reason}\n"))
+
+    def send(self, piece: bytearray) -> None:
+        """Send as much of `piece`, a part of the log from its position on, as the socket takes."""
+        try:
+            sent = self.conn.send(piece)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # it was killed; what it said before that is still heard, then `recv` tells
+            self.position = NOWHERE
+            return
+        self.position += sent
+        self.full = sent < len(piece) or sent == SEND_SIZE  # then there is more
+
+    def has_room(self) -> None:
+        """Take note that the socket takes more again."""
+        self.full = False
+        if self._farewell:
+            with suppress(OSError):
+                self.conn.send(self._farewell)
+                self.conn.shutdown(socket.SHUT_WR)
+            self.resting = False  # until it closes too: to close with bytes unread is a reset (RFC 2525 2.17)
+
+    def cut_off(self, missed: int) -> None:
+        """Let it hear no more but why, when its socket takes that, and be heard no more."""
+        reason = _("it does not read what is sent to it ({count} bytes unsent)").format(count=missed)
+        self._on_event(Event("dropped", self.address, reason))
+        goodbye = _("You were cut off: you did not read what was sent to you.")
+        self._farewell = encode(f"\n{SYSTEM} {goodbye}\n")  # it may have been sent half a line
+        self.position, self.full, self.resting = NOWHERE, True, True
+        self.due = time.monotonic() + FAREWELL_TIMEOUT
+
+    def turn_away(self) -> None:
+        """Close the connection at once: there are too many already."""
+        with suppress(OSError):
+            self.conn.settimeout(0)
+            self.conn.send(encode(f"{SYSTEM} {_('The room is full.')}\n"))
+        self._on_event(Event("dropped", self.address, _("the room is full")))
+        self.close()
+
+    def _end(self) -> None:
+        """Want nothing any more: it has left."""
+        self.gone, self.full, self.due, self.position = True, False, 0.0, NOWHERE
+
+    def close(self) -> None:
+        """Close the connection, and tell."""
+        with suppress(OSError):
+            self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
+        self.conn.close()
+        self._on_event(Event("left", self.address))
