@@ -78,7 +78,7 @@ def keep_alive(conn: socket.socket) -> None:
         ("TCP_KEEPCNT", KEEP_PROBES),
         ("TCP_USER_TIMEOUT", 1_000 * (KEEP_IDLE + KEEP_INTERVAL * KEEP_PROBES)),  # milliseconds
     ):
-        if hasattr(socket, name):
+        with suppress(AttributeError, OSError):  # not every system has each of them, or lets it be set
             conn.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 

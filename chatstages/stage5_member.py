@@ -79,7 +79,8 @@ class Member:
             return []  # it is out, and has been told
         refused = self._lines.too_long
         messages = self._lines.feed(data) if data else self._lines.flush(final=True)
-        self._refuse(self._lines.too_long - refused)
+        for _each in range(self._lines.too_long - refused):
+            self._refuse()
         if not self.gone:
             self._rest(len(messages))
         return [self._stamp(message, take_name) for message in messages if message]
@@ -112,14 +113,13 @@ class Member:
         self._on_event(Event("said", self.address, line))
         return encode(line)
 
-    def _refuse(self, count: int) -> None:
-        """Say that `count` messages were too long to be passed on."""
+    def _refuse(self) -> None:
+        """Say that a message was too long to be passed on."""
         reason = _("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE)
-        for _each in range(count):
-            self._on_event(Event("refused", self.address, reason))
-            if not self.full:  # else it has been sent half a line, and this would stand in the middle
-                with suppress(OSError):
-                    self.conn.send(encode(f"{SYSTEM} {reason}\n"))
+        self._on_event(Event("refused", self.address, reason))
+        if not self.full:  # else it has been sent half a line, and this would stand in the middle
+            with suppress(OSError):
+                self.conn.send(encode(f"{SYSTEM} {reason}\n"))
 
     def send(self, piece: bytearray) -> None:
         """Send as much of `piece`, a part of the log from its position on, as the socket takes."""

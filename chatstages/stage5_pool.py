@@ -49,7 +49,7 @@ from chatstages.wire import GUEST, name_key
 
 __all__ = ["Client", "Member", "Room", "Worker", "ask_name", "chat", "connect", "main", "run_room", "serve"]
 
-WORKERS = 2  # threads in the pool
+WORKERS = 1  # threads in the pool; with a GIL more are slower: `python -m benchmarks`
 LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
 FLUSH_TIMEOUT = 0.5  # seconds that a server which is stopped takes to send what has been said
 BACKLOG = 1_024  # clients that may wait to be accepted
@@ -278,8 +278,10 @@ def serve(
     """Start a server for a group, on any free port if `port` is 0, and return it running.
 
     `workers` is the number of threads in its pool; a newcomer first gets the last `history` lines.
-    Raises OSError when the address cannot be had.
+    Raises OSError when the address cannot be had, ValueError for less than one worker or no line.
     """
+    if workers < 1 or history < 0:
+        raise ValueError(f"workers={workers}, history={history}")
     with closed_on_error(socket.socket()) as server:
         reuse_address(server)
         server.bind((host, port))

@@ -287,6 +287,14 @@ def test_a_newcomer_first_gets_the_last_lines(heard: Recorder) -> None:
     assert [event.text for event in late.of("heard")] == ["早：3", "早：4", "晚：我来了"]
 
 
+def test_senseless_options_are_refused() -> None:
+    """At once, not in a thread."""
+    with pytest.raises(ValueError, match="workers=0"):
+        stage.serve(workers=0)
+    with pytest.raises(ValueError, match="history=-1"):
+        stage.serve(history=-1)
+
+
 def test_a_newcomer_gets_half_the_log_at_most() -> None:
     """However many lines were promised: with all of it, the next line would push the newcomer off."""
     room = stage.Room()
