@@ -15,9 +15,12 @@ PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c "$(NEW_ENOUGH)" 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=30 --nbval-kernel-startup-timeout=120 -o timeout=0
 LAB_ARGS ?=
+BENCH_ARGS ?=
+FREE_THREADED ?= $(firstword $(foreach p,python3.14t python3.13t,$(shell command -v $(p))))
+FUZZ_ARGS ?= -runs=1000000
 TEST_ARGS ?=
 
-.PHONY: help lab test lint types unit browser notebooks run-notebooks format translations constraints clean
+.PHONY: help lab test lint types unit free-threaded schedules soak fuzz browser notebooks bench run-notebooks format translations constraints clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -25,7 +28,7 @@ help: ## list what make can do
 lab: .venv/lab.done ## open the tutorial in JupyterLab (LAB_ARGS=--no-browser: only print its address)
 	$(BIN)/chatstages lab $(LAB_ARGS)
 
-test: lint types unit browser notebooks ## run everything that CI runs
+test: lint types unit free-threaded schedules browser notebooks ## run everything that CI runs
 
 lint: .venv/dev.done ## style, spelling
 	$(BIN)/ruff check .
@@ -36,13 +39,34 @@ types: .venv/dev.done ## type hints
 	$(BIN)/mypy
 
 unit: .venv/dev.done ## unit tests (TEST_ARGS="-k stage4": some of them)
-	$(BIN)/python -m pytest --ignore=tests/browser $(TEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/schedules $(TEST_ARGS)
+
+# What the stages share between threads must not need the GIL's protection.
+free-threaded: ## tests of the stages on a Python without a GIL, where there is one (FREE_THREADED=python3.14t)
+	@if [ -z "$(FREE_THREADED)" ]; then echo "free-threaded: left out, since no such Python is here"; else \
+	$(FREE_THREADED) -m venv .venv/free-threaded && \
+	.venv/free-threaded/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pytest pytest-timeout && \
+	.venv/free-threaded/bin/python -m pytest -p no:cacheprovider tests/test_stage*.py tests/test_wire.py tests/test_listener.py; fi
+
+# Its own launcher makes the locks that it can steer. It is there for Linux; elsewhere these tests are left out.
+schedules: .venv/dev.done ## two threads in one room, in every order in which they can take turns
+	@if [ -e $(BIN)/frontrun ]; then $(BIN)/frontrun $(BIN)/python -m pytest tests/schedules $(TEST_ARGS); \
+	else echo "schedules: left out, since frontrun is not installed here"; fi
+
+soak: .venv/dev.done ## what takes long or measures time, on a quiet machine (half an hour; CHATSTAGES_CYCLES=10000: less)
+	$(BIN)/python -m pytest -m soak -rP --timeout=1200 --ignore=tests/browser --ignore=tests/schedules $(TEST_ARGS)
+
+fuzz: .venv/dev.done ## let atheris look for bytes that the wire does not bear (pip install -e ".[fuzz]"; FUZZ_ARGS=-runs=1000)
+	$(BIN)/python -m tests.fuzz_wire -max_len=64 $(FUZZ_ARGS)
 
 browser: .venv/dev.done ## tests in JupyterLab and Notebook 7, in a real browser (skipped where Chromium is missing)
 	$(BIN)/python -m pytest tests/browser $(TEST_ARGS)
 
 notebooks: .venv/dev.done ## run every notebook, in both languages, and compare what it shows
 	$(BIN)/python -m pytest $(NBVAL) notebooks
+
+bench: .venv/dev.done ## measure stage 5 beside other servers (a quarter of an hour; BENCH_ARGS="--rounds 1": less)
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 run-notebooks: .venv/dev.done ## run every notebook and save what it shows
 	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --log-level=WARN \
@@ -67,7 +91,7 @@ constraints: .venv/dev.done ## write down the versions that this environment has
 	$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
 
 clean: ## remove what make has made
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/lab.done: pyproject.toml constraints.txt | .venv/made
 	@echo "Installing chatstages and JupyterLab into .venv (once; about a minute) …"

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from chatstages import __version__, locale
@@ -27,6 +28,7 @@ from chatstages.terminal import open_terminal
 from chatstages.wire import check_name
 
 INSTALL_LAB = "pip install 'chatstages[lab]'"
+INSTALL_BENCH = "pip install 'chatstages[bench]'"
 
 
 class Problem(Exception):
@@ -197,7 +199,7 @@ def explain(error: Exception, address: Address, chat_stage: int | None = None) -
     return f"{where}: {error.strerror or error}" if isinstance(error, OSError) else f"{where}: {error}"
 
 
-# --- lab and doctor ----------------------------------------------------------------------------------
+# --- lab, bench and doctor ---------------------------------------------------------------------------
 
 
 def lab(arguments: argparse.Namespace) -> int:
@@ -217,6 +219,28 @@ def lab(arguments: argparse.Namespace) -> int:
     except ImportError:
         raise Problem(_("JupyterLab is not installed: {command}").format(command=INSTALL_LAB)) from None
     return 0
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Compare how fast the stages, and what other servers are here, do the same work."""
+    try:
+        if arguments.svg:
+            arguments.svg.touch()  # to know it before a minute has passed
+    except OSError as error:
+        raise Problem(f"{arguments.svg}: {error.strerror}") from None
+    try:
+        from chatstages.bench.peers import ALL
+        from chatstages.bench.terminal import measure_with_progress, show
+
+        comparison = measure_with_progress(arguments.members, ALL, arguments.seconds, arguments.rounds)
+    except ImportError:
+        raise Problem(_("Measuring needs rich and psutil: {command}").format(command=INSTALL_BENCH)) from None
+    except KeyboardInterrupt:
+        return 0
+    show(comparison)
+    if arguments.svg:
+        arguments.svg.write_text(comparison.svg(), encoding="utf-8")
+    return 0 if comparison.measured() else 1
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -311,6 +335,30 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     command.add_argument("stage", nargs="?", **stage)
     command.epilog = _("Further options are JupyterLab's, such as --no-browser.")
 
+    command = add("bench", bench, _("compare how fast the stages and other servers are (about a minute)"))
+    command.add_argument(
+        "--members",
+        type=above_zero,
+        default=100,
+        metavar="N",
+        help=_("members who all speak (default: %(default)s)"),
+    )
+    command.add_argument(
+        "--seconds",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help=_("seconds counted in a round (default: %(default)s)"),
+    )
+    command.add_argument(
+        "--rounds",
+        type=above_zero,
+        default=3,
+        metavar="N",
+        help=_("rounds, taken in turn (default: %(default)s)"),
+    )
+    command.add_argument("--svg", type=Path, metavar=_("FILE"), help=_("save a picture of the result here"))
+
     add("doctor", doctor, _("say what this machine and front end can do"))
     return parser
 
@@ -327,6 +375,21 @@ def natural_number(text: str) -> int:
     if text.isdecimal():
         return int(text)
     raise argparse.ArgumentTypeError(_("{text} is not a number of lines").format(text=text))
+
+
+def above_zero(text: str) -> int:
+    """Return `text` as a whole number from 1. Raises ArgumentTypeError."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(_("{text} is not a number above 0").format(text=text))
+
+
+def seconds(text: str) -> float:
+    """Return `text` as a time above 0. Raises ArgumentTypeError."""
+    with suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(_("{text} is not a number above 0").format(text=text))
 
 
 def host_and_port(text: str) -> Address:

@@ -38,7 +38,7 @@ def test_environment_yml_and_pyproject_ask_for_the_same() -> None:
     conda = {str(spec.name.normalized): str(spec.version or "") for spec in specs if spec.name}
     del conda["python"]  # it has a test of its own, below
     assert conda.pop("pip") == ""
-    assert conda == floors("terminal", "lab", "test")
+    assert conda == floors("terminal", "bench", "lab", "test")
 
 
 def test_binder_reads_the_python_version_and_installs_the_package() -> None:
@@ -89,7 +89,14 @@ def test_the_wheel_holds_notebooks_and_languages(wheel: zipfile.ZipFile) -> None
     assert {f"chatstages/lab/{name}" for name in notebooks if "checkpoints" not in name} <= names
     assert "chatstages/locale/zh_CN/LC_MESSAGES/chatstages.mo" in names
     assert "chatstages/py.typed" in names
-    assert not [name for name in names if name.startswith("tests")]
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+def test_the_wheel_holds_what_bench_compiles_and_starts(wheel: zipfile.ZipFile) -> None:
+    """`chatstages bench` of an installed package finds it."""
+    names = set(wheel.namelist())
+    for name in ("load.c", "epoll_server.c", "websockets_server.py"):
+        assert f"chatstages/bench/sources/{name}" in names
 
 
 def test_versions_agree(wheel: zipfile.ZipFile) -> None:

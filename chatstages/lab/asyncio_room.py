@@ -85,7 +85,8 @@ def run(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> Non
 
 def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False) -> Running:
     """Start the server, as in stage 5. Raises OSError when the address cannot be had."""
-    with closed_on_error(socket.socket()) as server:
+    # asyncio turns off Nagle's waiting (TCP_NODELAY) only where it is told that it is TCP.
+    with closed_on_error(socket.socket(proto=socket.IPPROTO_TCP)) as server:
         reuse_address(server)
         server.bind((host, port))
         server.listen()
