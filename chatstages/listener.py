@@ -21,8 +21,8 @@ from chatstages.events import Address
 DEFAULT_PORT = 30_000  # and the stage's number: outside every system's range of ephemeral ports
 TIMEOUT = 10.0  # seconds for which a client tries to connect, or to send
 
-# A far end that has vanished is noticed within a minute: 30 + 3 × 10 seconds.
-KEEP_IDLE, KEEP_INTERVAL, KEEP_PROBES = 30, 10, 3
+# A far end that has vanished is noticed within a minute: 25 + 3 × 10 seconds, and the system's own rounding.
+KEEP_IDLE, KEEP_INTERVAL, KEEP_PROBES = 25, 10, 3
 
 # poll() takes any descriptor and makes none of its own; Windows has select() alone.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)

@@ -44,7 +44,9 @@ class Member:
         self.due = 0.0  # when to `look_again`; 0 for never
         self.name = name  # until it says who it is
         self._claim = ""  # what it writes in front of the colon
-        self._farewell = b""  # it has been cut off: what it is told last
+        self._note = b""  # of a line of our own, what its socket has not taken yet
+        self._parting = False  # it has been cut off, or the server ends: what it still says is thrown away
+        self._thrown_away = 0  # bytes of that
         self._lines = Lines()
         self._on_event = on_event
 
@@ -65,6 +67,11 @@ class Member:
         """What its socket is to be watched for, READ, WRITE, both or neither."""
         return (0 if self.resting or self.gone else READ) | (WRITE if self.full else 0)
 
+    @property
+    def talking(self) -> bool:
+        """Whether it goes on talking though it is not heard any more."""
+        return self._thrown_away > 0
+
     def hear(self, take_name: Callable[[str], str]) -> list[bytes]:
         """Receive once; return the lines for the log."""
         try:
@@ -75,8 +82,9 @@ class Member:
             data = b""  # it was killed: for us it has left
         if not data:
             self._end()
-        if self._farewell:
-            return []  # it is out, and has been told
+        if self._parting:
+            self._thrown_away += len(data)
+            return []
         refused = self._lines.too_long
         messages = self._lines.feed(data) if data else self._lines.flush(final=True)
         for _each in range(self._lines.too_long - refused):
@@ -96,7 +104,7 @@ class Member:
     def look_again(self, take_name: Callable[[str], str]) -> list[bytes]:
         """Do what is `due`; return the lines for the log."""
         self.due = 0.0
-        if self._farewell:
+        if self._parting:
             self._end()  # it had its time
         elif self.resting:
             self.resting = False
@@ -118,8 +126,18 @@ class Member:
         reason = _("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE)
         self._on_event(Event("refused", self.address, reason))
         if not self.full:  # else it has been sent half a line, and this would stand in the middle
-            with suppress(OSError):
-                self.conn.send(encode(f"{SYSTEM} {reason}\n"))
+            self._note = encode(f"{SYSTEM} {reason}\n")
+            self._send_note()
+
+    def _send_note(self) -> None:
+        """Send a line of our own: what the socket does not take now, it gets when it has room."""
+        try:
+            self._note = self._note[self.conn.send(self._note) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._note = b""  # it was killed: `recv` tells
+        self.full = bool(self._note)
 
     def send(self, piece: bytearray) -> None:
         """Send as much of `piece`, a part of the log from its position on, as the socket takes."""
@@ -136,26 +154,36 @@ class Member:
     def has_room(self) -> None:
         """Take note that the socket takes more again."""
         self.full = False
-        if self._farewell:
-            with suppress(OSError):
-                self.conn.send(self._farewell)
-                self.conn.shutdown(socket.SHUT_WR)
-            self.resting = False  # until it closes too: to close with bytes unread is a reset (RFC 2525 2.17)
+        if self._note:
+            self._send_note()
+        if self._parting and not self._note:
+            self.hang_up()
 
     def cut_off(self, missed: int) -> None:
         """Let it hear no more but why, when its socket takes that, and be heard no more."""
         reason = _("it does not read what is sent to it ({count} bytes unsent)").format(count=missed)
         self._on_event(Event("dropped", self.address, reason))
         goodbye = _("You were cut off: you did not read what was sent to you.")
-        self._farewell = encode(f"\n{SYSTEM} {goodbye}\n")  # it may have been sent half a line
-        self.position, self.full, self.resting = NOWHERE, True, True
+        self._note = encode(f"\n{SYSTEM} {goodbye}\n")  # it may have been sent half a line
+        self._parting, self.position, self.full, self.resting = True, NOWHERE, True, True
         self.due = time.monotonic() + FAREWELL_TIMEOUT
+
+    def hang_up(self) -> None:
+        """Say that nothing more will come, and let it close first.
+
+        If we did, with bytes of it unread, that would be a reset: it throws away what the member has not
+        fetched yet (RFC 2525 section 2.17).
+        """
+        with suppress(OSError):
+            self.conn.shutdown(socket.SHUT_WR)
+        self._parting, self.position, self.full, self.resting = True, NOWHERE, False, False
 
     def turn_away(self) -> None:
         """Close the connection at once: there are too many already."""
         with suppress(OSError):
             self.conn.settimeout(0)
             self.conn.send(encode(f"{SYSTEM} {_('The room is full.')}\n"))
+            self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
         self._on_event(Event("dropped", self.address, _("the room is full")))
         self.close()
 
@@ -165,7 +193,8 @@ class Member:
 
     def close(self) -> None:
         """Close the connection, and tell."""
-        with suppress(OSError):
-            self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
         self.conn.close()
+        if self._thrown_away:
+            reason = _("{count} bytes came when it was not heard any more").format(count=self._thrown_away)
+            self._on_event(Event("refused", self.address, reason))
         self._on_event(Event("left", self.address))

@@ -106,7 +106,9 @@ class Room:
     def take_name(self, wanted: str) -> str:
         """Return `wanted`, with a number if somebody has a name that a reader could take for it."""
         with self._lock:
-            names = itertools.chain([wanted], (f"{wanted}({n})" for n in itertools.count(2)))
+            # After a few tries a number that is most likely free: the room must not wait for long.
+            numbers = itertools.chain(range(2, 10), itertools.count(len(self._names) + 1))
+            names = itertools.chain([wanted], (f"{wanted}({n})" for n in numbers))
             name = next(name for name in names if name_key(name) not in self._names)
             self._names.add(name_key(name))
             return name
@@ -232,13 +234,20 @@ class Worker:
             if member.position < end:
                 reason = _("the server was stopped, {count} bytes unsent").format(count=end - member.position)
                 self._on_event(Event("dropped", member.address, reason))
+            member.hang_up()
+            self._settle(member)
+        self._turn(0)
+        while any(member.talking for member in self._members) and (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
 
     def close(self) -> None:
         """Close every connection, after `flush` has returned."""
         with ExitStack() as stack:  # all of it, whatever a hook may raise
             stack.callback(self._bell.close)
             stack.callback(self._selector.close)
-            for member in (*self._members, *self._arrivals):
+            for member in self._arrivals:
+                stack.callback(member.conn.close)  # it has not joined, so it does not leave
+            for member in self._members:
                 stack.callback(member.close)
 
 

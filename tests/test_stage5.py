@@ -426,9 +426,9 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
         assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * stage5_member.SEND_BUFFER
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000  # milliseconds
+            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 55_000  # milliseconds
         if hasattr(socket, "TCP_KEEPIDLE"):
-            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30  # seconds
+            assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 25  # seconds
 
 
 def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

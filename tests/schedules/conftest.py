@@ -1,0 +1,15 @@
+"""The lock of the room becomes one of frontrun's."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from chatstages import stage5_pool
+
+
+@pytest.fixture(autouse=True)
+def _a_lock_that_yields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the room the lock that frontrun has put into `threading` since `stage5_pool` took its own."""
+    monkeypatch.setattr(stage5_pool, "Lock", threading.Lock)

@@ -1,0 +1,282 @@
+"""Two threads in one room, in every order in which they could take turns.
+
+Hammering with many threads finds a race by luck, or does not: a planted one was found in none of 20 rounds.
+frontrun runs the threads itself, one bytecode at a time, and tries the orders that can make a difference as
+far as it sees what they touch (it does not look into C code). So each test has its canary, the same with the
+lock taken out or two steps exchanged: that it is found shows that such a mistake would be.
+
+    frontrun python -m pytest tests/schedules        (`make schedules`)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chatstages import stage5_pool
+from chatstages.events import Event
+from chatstages.listener import Stop
+from chatstages.stage5_member import Member
+from chatstages.stage5_pool import Room, Worker
+
+frontrun = pytest.importorskip("frontrun", reason="`make schedules` needs frontrun")
+
+OLD, ONE, TWO, THREE = b"old\n", b"one\n", b"second\n", b"3\n"
+
+
+class Unlocked(Room):
+    """The canary: a room whose lock keeps nobody out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = contextlib.nullcontext()  # type: ignore[assignment]
+
+
+class Scene:
+    """A room in which something has been said, and what the threads have seen."""
+
+    def __init__(self, room: type[Room]) -> None:
+        self.room = room()
+        self.room.say([OLD])
+        self.seen: list[Any] = []
+        self.names: dict[str, str] = {"old": self.room.take_name("Ann")}
+
+
+Act = Callable[[Any], object]
+
+
+def explore(setup: Callable[[], Any], acts: list[Act], holds: Callable[[Any], bool]) -> Any:
+    """Let each of `acts` run in a thread of its own, in all orders; see whether in the end `holds`."""
+    result = frontrun.explore(
+        setup=setup, workers=acts, invariant=holds, preemption_bound=None, detect_io=False
+    )
+    print(f"{result.num_explored} orders: {result.property_holds}")
+    return result
+
+
+def is_whole(scene: Scene, *said: bytes) -> bool:
+    """Whether the log is made of these lines, in any order, and its bookkeeping is right."""
+    log, starts = bytes(scene.room._log), list(scene.room._starts)
+    lines = log.splitlines(keepends=True)
+    places = [scene.room._end - len(log) + sum(map(len, lines[:number])) for number in range(len(lines))]
+    return sorted(lines) == sorted(said) and starts == places
+
+
+Pair = tuple[list[Act], Callable[[Scene], bool]]
+
+
+def two_speak() -> Pair:
+    """Two say something at once: both lines are there, whole, and where the room believes them to be."""
+    acts: list[Act] = [lambda scene: scene.room.say([ONE]), lambda scene: scene.room.say([TWO, THREE])]
+    return acts, lambda scene: is_whole(scene, OLD, ONE, TWO, THREE)
+
+
+def one_joins() -> Pair:
+    """A newcomer asks for history while somebody speaks: it begins with a whole line, and ends with one."""
+
+    def join(scene: Scene) -> None:
+        place = scene.room.place_for_newcomer(1)
+        scene.seen.append((place, bytes(scene.room.since(place))))
+
+    def holds(scene: Scene) -> bool:
+        return scene.seen[0] in ((0, OLD), (0, OLD + ONE), (len(OLD), ONE))
+
+    return [join, lambda scene: scene.room.say([ONE])], holds
+
+
+def one_reads() -> Pair:
+    """A worker reads while the log forgets its oldest line: it gets the right bytes, or none."""
+
+    def read(scene: Scene) -> None:
+        start, end = scene.room.span()
+        scene.seen.append((start, end, bytes(scene.room.since(0)), bytes(scene.room.since(len(OLD)))))
+
+    def holds(scene: Scene) -> bool:
+        start, end, first, rest = scene.seen[0]
+        span = (start, end) in ((0, len(OLD)), (len(OLD), len(OLD + ONE + TWO)))
+        return span and first in (b"", OLD) and rest in (b"", ONE + TWO) and is_whole(scene, ONE, TWO)
+
+    return [read, lambda scene: scene.room.say([ONE, TWO])], holds
+
+
+def two_take_a_name() -> Pair:
+    """Two say at once that they are Bob: one is, the other is Bob(2)."""
+
+    def take(who: str) -> Act:
+        return lambda scene: scene.names.update({who: scene.room.take_name("Bob")})
+
+    return [take("one"), take("two")], lambda scene: sorted(scene.names.values()) == ["Ann", "Bob", "Bob(2)"]
+
+
+def one_leaves() -> Pair:
+    """Ann says her last and leaves while another Ann comes: the name in use is that of who is there."""
+
+    def leave(scene: Scene) -> None:
+        scene.room.say([ONE])
+        scene.room.free_name(scene.names["old"])
+
+    def come(scene: Scene) -> None:
+        scene.names["new"] = scene.room.take_name("Ann")
+        scene.room.say([TWO])
+
+    def holds(scene: Scene) -> bool:
+        return scene.room._names == {scene.names["new"].casefold()} and is_whole(scene, OLD, ONE, TWO)
+
+    return [leave, come], holds
+
+
+PAIRS = [two_speak, one_joins, one_reads, two_take_a_name, one_leaves]
+
+
+@pytest.fixture(autouse=True)
+def _two_lines_for_the_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the log forget what is older than two lines, where a test is about forgetting."""
+    if "one_reads" in request.node.name:
+        monkeypatch.setattr(stage5_pool, "LOG_LINES", 2)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_room_holds_in_every_order(pair: Callable[[], Pair]) -> None:
+    """With its lock."""
+    acts, holds = pair()
+    result = explore(lambda: Scene(Room), acts, holds)
+    result.assert_holds()
+    assert result.num_explored > 1
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_canary_is_found(pair: Callable[[], Pair]) -> None:
+    """Without the lock there is an order in which it goes wrong; and one in which it goes well."""
+    acts, holds = pair()
+    result = explore(lambda: Scene(Unlocked), acts, holds)
+    assert result.property_holds is False
+    scene = Scene(Unlocked)
+    for act in acts:
+        act(scene)
+    assert holds(scene)
+
+
+class Post:
+    """A worker with a member, and what has happened to it; for the threads of a test to act on."""
+
+    def __init__(self) -> None:
+        self.room, self.stop, self.events = Room(), Stop(), list[Event]()
+        self.worker = Worker(self.room, self.stop, self.events.append, [])
+        ours, self.far_end = socket.socketpair()
+        self.member = Member(ours, ("member", 0), 0, "#1", self.events.append)
+        for sock in (ours, self.far_end):
+            sock.setblocking(False)
+
+    def got(self) -> bytes:
+        """Return what has reached the member's far end."""
+        try:
+            return self.far_end.recv(1_000)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.worker.close()
+        self.stop.close()
+        self.far_end.close()
+        self.member.conn.close()
+
+
+@pytest.fixture
+def post() -> Iterator[Callable[[], Post]]:
+    """Give a function that makes a `Post`; all of them are closed at the end."""
+    posts: list[Post] = []
+
+    def make() -> Post:
+        posts.append(Post())
+        return posts[-1]
+
+    yield make
+    for one in posts:
+        one.close()
+
+
+def hear_of(post: Post) -> None:
+    """What a worker does in a turn, and in another if its bell has been rung since."""
+    post.worker._turn(0)
+
+
+def is_up_to_date(post: Post) -> bool:
+    """Whether the member has got the line; the worker has a turn more if, and only if, its bell was rung."""
+    if post.worker._selector.select(0):
+        post.worker._turn(0)
+    return post.got() == ONE
+
+
+def with_member(make: Callable[[], Post]) -> Callable[[], Post]:
+    """Return a function that makes a worker who has its member already."""
+
+    def setup() -> Post:
+        post = make()
+        post.worker._welcome(post.member)
+        post.worker._turn(0)
+        return post
+
+    return setup
+
+
+def test_no_line_waits_for_the_next_bell(post: Callable[[], Post]) -> None:
+    """Another worker adds to the log, then rings; however that falls into our turn, the member gets it."""
+
+    def add(post: Post) -> None:
+        post.room.say([ONE])
+        post.worker._bell.ring()
+
+    explore(with_member(post), [add, hear_of], is_up_to_date).assert_holds()
+
+
+def test_the_canary_who_rings_too_early_is_found(post: Callable[[], Post]) -> None:
+    """To ring first and add then leaves a member waiting."""
+
+    def add(post: Post) -> None:
+        post.worker._bell.ring()
+        post.room.say([ONE])
+
+    assert explore(with_member(post), [add, hear_of], is_up_to_date).property_holds is False
+
+
+def accept(post: Post) -> None:
+    """What the accepting thread does with a client that came just before the end."""
+    post.worker.adopt(post.member)
+
+
+def end(post: Post) -> None:
+    """What happens meanwhile: the server is stopped, and the worker has its last turn."""
+    post.stop.set()
+    post.worker.run()
+
+
+def flush_and_close(post: Post) -> None:
+    """What `run_room` does last, when the worker and the accepting thread are through."""
+    post.worker.flush(0.0)
+    for member in (*post.worker._members, *post.worker._arrivals):
+        member.close()
+
+
+def test_who_comes_while_the_server_stops_is_closed(post: Callable[[], Post]) -> None:
+    """In whatever order it is handed over and the worker ends."""
+
+    def holds(post: Post) -> bool:
+        flush_and_close(post)
+        return post.member.conn.fileno() == -1
+
+    explore(post, [accept, end], holds).assert_holds()
+
+
+def test_who_leaves_has_joined(post: Callable[[], Post]) -> None:
+    """Also when it comes while the server stops."""
+
+    def holds(post: Post) -> bool:
+        flush_and_close(post)
+        return [event.kind for event in post.events] in (["joined", "left"], [])
+
+    explore(post, [accept, end], holds).assert_holds()

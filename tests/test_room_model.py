@@ -1,0 +1,437 @@
+"""The room of stage 5 in any order of events, beside a model so simple that it cannot be wrong.
+
+The model is a list of all lines ever said. Hypothesis joins members, lets them speak, lag, leave and take
+names, in any order, and after each step the room must agree with the model. At two levels: the `Room` alone,
+and the room with its `Member`s and a `Worker`'s way of sending, over sockets of which Hypothesis says how
+much they take. The log is small here, so that it forgets often.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from chatstages import stage5_member, stage5_pool
+from chatstages.events import Event
+from chatstages.stage5_member import NOWHERE, Member
+from chatstages.stage5_pool import Room, Worker
+from chatstages.wire import name_key
+
+LOG_SIZE, LOG_LINES, SEND_SIZE = 60, 8, 16
+SIZES: dict[str, Any] = {"LOG_SIZE": LOG_SIZE, "LOG_LINES": LOG_LINES, "SEND_SIZE": SEND_SIZE}
+NAMES = ["小明", "小红", "Ann", "ANN", "Αnn", "A nn", "Bob"]
+SPEAKERS = "abc"
+
+lines_said = st.lists(st.tuples(st.sampled_from(SPEAKERS), st.integers(0, 12)), min_size=1, max_size=4)
+
+
+def new_lines(sizes: list[tuple[str, int]], said: list[bytes]) -> list[bytes]:
+    """Make lines that are all different: a speaker, its own number, and some filling."""
+    made: list[bytes] = []
+    for speaker, size in sizes:
+        number = sum(line.startswith(speaker.encode()) for line in said + made)
+        made.append(f"{speaker}{number} {'.' * size}\n".encode())
+    return made
+
+
+class RoomModel(RuleBasedStateMachine):
+    """A room, and all that was ever said in it."""
+
+    room_class: type[Room] = Room
+    members = Bundle("members")
+    names = Bundle("names")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = ExitStack()
+        self.patches.enter_context(mock.patch.multiple(stage5_pool, **SIZES))
+        self.room = self.room_class()
+        self.said: list[bytes] = []
+        self.in_use: set[str] = set()
+
+    def teardown(self) -> None:
+        """Give the module its sizes back."""
+        self.patches.close()
+
+    def kept(self) -> int:
+        """Return how many of the last lines the log must hold: as many as fit."""
+        count = size = 0
+        for line in reversed(self.said):
+            size += len(line)
+            if size > LOG_SIZE or count == LOG_LINES:
+                break
+            count += 1
+        return count
+
+    @rule(sizes=lines_said)
+    def say(self, sizes: list[tuple[str, int]]) -> None:
+        """Somebody says something."""
+        lines = new_lines(sizes, self.said)
+        self.said += lines
+        self.room.say(lines)
+
+    @rule(target=members, history=st.integers(0, LOG_LINES + 2))
+    def join(self, history: int) -> list[int]:
+        """Somebody comes, and is to have the last lines: as many as it wants, as fit in half the log."""
+        place, total = self.room.place_for_newcomer(history), sum(map(len, self.said))
+        wanted = size = 0
+        for line in reversed(self.said[len(self.said) - self.kept() :]):
+            size += len(line)
+            if wanted == min(history, LOG_LINES // 2) or size > LOG_SIZE // 2:
+                break
+            wanted += 1
+        assert total - place == sum(map(len, self.said[len(self.said) - wanted :]))
+        return [place]
+
+    @rule(member=members, size=st.integers(0, SEND_SIZE))
+    def read(self, member: list[int], size: int) -> None:
+        """A member's socket takes so many bytes of what lies ahead."""
+        everything = b"".join(self.said)
+        piece = self.room.since(member[0])
+        start = len(everything) - sum(map(len, self.said[len(self.said) - self.kept() :]))
+        if member[0] < start:
+            assert piece == b""  # it has fallen off: better nothing than something wrong
+        else:
+            assert piece == everything[member[0] : member[0] + SEND_SIZE]
+            member[0] += min(size, len(piece))
+
+    @rule(member=consumes(members))
+    def leave(self, member: list[int]) -> None:
+        """A member goes."""
+
+    @rule(target=names, wanted=st.sampled_from(NAMES))
+    def take_name(self, wanted: str) -> str:
+        """Somebody says who it is: it gets that name, or one with a number, that nobody could confuse."""
+        name = self.room.take_name(wanted)
+        assert name_key(name) not in self.in_use
+        assert name == wanted or (name.startswith(f"{wanted}(") and name_key(wanted) in self.in_use)
+        self.in_use.add(name_key(name))
+        return name
+
+    @rule(name=consumes(names))
+    def free_name(self, name: str) -> None:
+        """Its owner goes."""
+        self.room.free_name(name)
+        self.in_use.discard(name_key(name))
+
+    @invariant()
+    def the_log_is_the_end_of_what_was_said(self) -> None:
+        """Whole lines, in their order, as many as fit; and its two ends are what they should be."""
+        kept = b"".join(self.said[len(self.said) - self.kept() :])
+        total = sum(map(len, self.said))
+        assert self.room.span() == (total - len(kept), total)
+        assert self.room._log == kept
+        assert len(self.room._starts) == self.kept()
+
+
+FAREWELL = b"\n* You were cut off: you did not read what was sent to you.\n"
+
+
+class Socket:
+    """As much of a socket as a `Member` uses to send, of which a test says how much it takes."""
+
+    def __init__(self) -> None:
+        self.room = 0  # bytes
+        self.got = b""
+
+    def send(self, data: bytes) -> int:
+        """Take what there is room for."""
+        if not self.room:
+            raise BlockingIOError
+        taken = bytes(data[: self.room])
+        self.got += taken
+        self.room -= len(taken)
+        return len(taken)
+
+    def shutdown(self, _how: int) -> None:
+        """Take note of nothing."""
+
+
+class Guest:
+    """A member in a test, and what it must get."""
+
+    def __init__(self, member: Member, place: int) -> None:
+        self.member, self.place = member, place
+        self.fallen: bytes | None = None  # what it had got when it fell off the log
+
+    @property
+    def sock(self) -> Socket:
+        """Its socket."""
+        assert isinstance(self.member.conn, Socket)
+        return self.member.conn
+
+
+class Desk(Worker):
+    """A worker without a thread, a selector or a bell: what is left is whom it sends what."""
+
+    def __init__(self, room: Room) -> None:
+        self._room, self._members, self._on_event = room, set(), lambda event: None
+
+    def _settle(self, member: Member) -> None:
+        pass
+
+
+class DeliveryModel(RuleBasedStateMachine):
+    """The room, its members, and the way in which a worker sends to them."""
+
+    desk_class: type[Desk] = Desk
+    member_class: type[Member] = Member
+    guests = Bundle("guests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = ExitStack()
+        self.patches.enter_context(mock.patch.multiple(stage5_pool, **SIZES))
+        self.patches.enter_context(mock.patch.object(stage5_member, "SEND_SIZE", SEND_SIZE))
+        self.room = Room()
+        self.desk = self.desk_class(self.room)
+        self.said: list[bytes] = []
+        self.dropped: list[Event] = []
+        self.present: list[Guest] = []
+        self.numbers = itertools.count()
+
+    def teardown(self) -> None:
+        """Let everybody catch up, then give the modules their sizes back."""
+        try:
+            for guest in self.present:
+                guest.sock.room = 1 << 30
+                while guest.member.full:
+                    self.has_room(guest, 1 << 30)
+            self.desk._deliver(self.desk._members)
+            for guest in self.present:
+                self.check(guest)
+                while guest.member.full:
+                    self.has_room(guest, 1 << 30)
+            end = sum(map(len, self.said))
+            for guest in self.present:
+                if guest.fallen is None and b"You were cut off" not in guest.sock.got:
+                    assert len(guest.sock.got) == end - guest.place
+                self.check(guest)
+        finally:
+            self.patches.close()
+
+    @rule(target=guests, history=st.integers(0, LOG_LINES), room=st.integers(0, 40))
+    def join(self, history: int, room: int) -> Guest:
+        """Somebody comes, whose socket takes so many bytes."""
+        sock, place = Socket(), self.room.place_for_newcomer(history)
+        sock.room = room
+        number = next(self.numbers)
+        member = self.member_class(sock, ("guest", number), place, f"#{number}", self.dropped.append)  # type: ignore[arg-type]
+        self.desk._members.add(member)
+        self.desk._deliver([member])
+        guest = Guest(member, place)
+        self.present.append(guest)
+        return guest
+
+    @rule(sizes=lines_said)
+    def say(self, sizes: list[tuple[str, int]]) -> None:
+        """Somebody says something, and everybody is sent what lies ahead of it."""
+        lines = new_lines(sizes, self.said)
+        self.said += lines
+        self.room.say(lines)
+        self.desk._deliver(self.desk._members)
+
+    @rule(sizes=lines_said)
+    def say_unseen(self, sizes: list[tuple[str, int]]) -> None:
+        """Another worker's member says something: of that we are told later."""
+        lines = new_lines(sizes, self.said)
+        self.said += lines
+        self.room.say(lines)
+
+    @rule(guest=guests, room=st.integers(1, 40))
+    def has_room(self, guest: Guest, room: int) -> None:
+        """A member has read: its socket takes more, and if it was full, the worker is told."""
+        guest.sock.room += room
+        if guest.member.full:
+            guest.member.has_room()
+            self.desk._deliver([guest.member])
+        self.check(guest)
+
+    @rule(guest=consumes(guests))
+    def leave(self, guest: Guest) -> None:
+        """A member goes."""
+        self.desk._members.discard(guest.member)
+        self.present.remove(guest)
+
+    @invariant()
+    def everybody_has_got_a_run_of_what_was_said(self) -> None:
+        """From where it joined, with nothing left out, twice or wrong; or it was told that it is cut off."""
+        for guest in self.present:
+            self.check(guest)
+
+    def check(self, guest: Guest) -> None:
+        """Compare what `guest` has got with what was said."""
+        stream = b"".join(self.said)[guest.place :]
+        told = [event.kind for event in self.dropped if event.address == guest.member.address]
+        if guest.member.position == NOWHERE:
+            guest.fallen = guest.sock.got if guest.fallen is None else guest.fallen
+            assert told == ["dropped"]
+            assert stream.startswith(guest.fallen)
+            assert FAREWELL.startswith(guest.sock.got[len(guest.fallen) :])
+        else:
+            assert told == []
+            assert stream.startswith(guest.sock.got)
+            assert guest.member.position == guest.place + len(guest.sock.got)
+
+
+def examine(machine: type[RuleBasedStateMachine], examples: int, steps: int, **options: Any) -> None:
+    """Run `machine` so many times, so many steps each."""
+    options.setdefault("phases", [Phase.generate, Phase.shrink])
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,  # how long an example takes is no affair of ours
+            database=None,  # nothing is left in the folder
+            suppress_health_check=list(HealthCheck),
+            **options,
+        ),
+    )
+
+
+@pytest.mark.parametrize("machine", [RoomModel, DeliveryModel])
+def test_the_room_does_what_the_model_says(machine: type[RuleBasedStateMachine]) -> None:
+    """In 200 orders of events, the same in each run."""
+    examine(machine, 200, 30, derandomize=True)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("machine", [RoomModel, DeliveryModel])
+def test_soak_the_room_does_what_the_model_says(machine: type[RuleBasedStateMachine]) -> None:
+    """In 1,000 orders of 50 events, others in each run."""
+    examine(machine, 1_000, 50)
+
+
+# Mistakes that we have planted, to see that they are found.
+
+
+class OffByOne(Room):
+    """Gives from one byte too far on."""
+
+    def since(self, position: int) -> bytearray:
+        """Return too little."""
+        return super().since(position)[1:] if position % 7 == 6 else super().since(position)
+
+
+class ForgetsAStart(Room):
+    """Takes two lines that are said at once for one."""
+
+    def say(self, lines: list[bytes]) -> None:
+        """Add them, joined."""
+        super().say([b"".join(lines)])
+
+
+class GivesWhatItHas(Room):
+    """Gives who has fallen off the beginning of the log."""
+
+    def since(self, position: int) -> bytearray:
+        """Return something in any case."""
+        return super().since(max(position, self.span()[0]))
+
+
+class Hoards(Room):
+    """Forgets one line too few."""
+
+    def say(self, lines: list[bytes]) -> None:
+        """Add them with a larger limit."""
+        with mock.patch.object(stage5_pool, "LOG_LINES", LOG_LINES + 1):
+            super().say(lines)
+
+
+class IsGenerous(Room):
+    """Gives a newcomer all that is there."""
+
+    def place_for_newcomer(self, history: int) -> int:
+        """Return a place too far back."""
+        return self.span()[0] if history > LOG_LINES else super().place_for_newcomer(history)
+
+
+class TakesNamesAsWritten(Room):
+    """Knows no look-alikes."""
+
+    def take_name(self, wanted: str) -> str:
+        """Return a name that is not the same to the letter."""
+        with mock.patch.object(stage5_pool, "name_key", str):
+            return super().take_name(wanted)
+
+
+class KeepsNames(Room):
+    """Never gives a name back."""
+
+    def free_name(self, name: str) -> None:
+        """Do nothing."""
+
+
+class TakesAllForSent(Member):
+    """Believes that a socket has taken all that it was given."""
+
+    def send(self, piece: bytearray) -> None:
+        """Advance too far."""
+        super().send(piece)
+        if self.full and len(piece) < SEND_SIZE:
+            self.position += 1
+
+
+class ForgetsTheRest(Member):
+    """Does not remember that there is more."""
+
+    def send(self, piece: bytearray) -> None:
+        """Send, and forget."""
+        super().send(piece)
+        self.full = False
+
+
+class CutsNobodyOff(Desk):
+    """Does not notice that somebody has fallen off."""
+
+    def _deliver(self, members: Any) -> None:
+        super()._deliver([m for m in members if m.position >= self._room.span()[0]])
+
+
+class SendsAllTheSame(Desk):
+    """Takes everybody to be at the same place."""
+
+    def _deliver(self, members: Any) -> None:
+        with mock.patch.object(self._room, "since", return_value=self._room._log[-SEND_SIZE:]):
+            super()._deliver(members)
+
+
+@pytest.mark.parametrize(
+    "mistake", [OffByOne, ForgetsAStart, GivesWhatItHas, Hoards, IsGenerous, TakesNamesAsWritten, KeepsNames]
+)
+def test_a_mistake_in_the_room_is_found(mistake: type[Room]) -> None:
+    """By the model that the real room agrees with."""
+    must_fail(type("Model", (RoomModel,), {"room_class": mistake}))
+
+
+@pytest.mark.parametrize("mistake", [TakesAllForSent, ForgetsTheRest])
+def test_a_mistake_in_a_member_is_found(mistake: type[Member]) -> None:
+    """Here, too."""
+    must_fail(type("Model", (DeliveryModel,), {"member_class": mistake}))
+
+
+@pytest.mark.parametrize("mistake", [CutsNobodyOff, SendsAllTheSame])
+def test_a_mistake_in_sending_is_found(mistake: type[Desk]) -> None:
+    """And here."""
+    must_fail(type("Model", (DeliveryModel,), {"desk_class": mistake}))
+
+
+def must_fail(machine: type[RuleBasedStateMachine]) -> None:
+    """See that the model finds something wrong with `machine`."""
+    with pytest.raises(AssertionError):
+        examine(machine, 200, 30, derandomize=True, phases=[Phase.generate], print_blob=False)
