@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "chatstages") -> int:
             stream.reconfigure(errors="replace", line_buffering=True)  # type: ignore[union-attr]
     argv = sys.argv[1:] if argv is None else list(argv)
     speak(argv)
+    if argv[:1] == ["microscope"]:  # what stands behind the program's name is the program's own
+        from chatstages.microscope.__main__ import main as run_under_the_microscope
+
+        return run_under_the_microscope(argv[1:], f"{prog} microscope")
     parser = make_parser(prog)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.run is not lab:
@@ -243,6 +247,11 @@ def bench(arguments: argparse.Namespace) -> int:
     return 0 if comparison.measured() else 1
 
 
+def microscope(_arguments: argparse.Namespace) -> int:
+    """Say how it is called: `main` has passed on all that begins with its name."""
+    raise Problem(_("Write: {command}").format(command="chatstages microscope [-o FILE] SCRIPT [ARGUMENTS]"))
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine and front end can do, each no with its reason."""
     from chatstages.doctor import examine
@@ -358,6 +367,8 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         help=_("rounds, taken in turn (default: %(default)s)"),
     )
     command.add_argument("--svg", type=Path, metavar=_("FILE"), help=_("save a picture of the result here"))
+
+    add("microscope", microscope, _("run a program, and record what its sockets, threads and locks do"))
 
     add("doctor", doctor, _("say what this machine and front end can do"))
     return parser

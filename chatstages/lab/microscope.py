@@ -1,0 +1,70 @@
+"""The microscope in a notebook: the cell magic `%%microscope`, and all of `chatstages.microscope`.
+
+    %%microscope
+    …                      # any code that uses sockets, threads and locks
+
+leaves what it has seen in `scope` (``%%microscope name``: in `name`). Importing this makes the magic known.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import Any
+
+from chatstages.locale import _
+from chatstages.microscope import Scope, load, microscope
+from chatstages.microscope.patches import without_our_frame
+
+__all__ = ["Scope", "load", "microscope", "register"]
+
+
+def run_cell(shell: Any, name: str, cell: str) -> None:
+    """Run `cell` under the microscope; the scope is in the user's variable `name` from its first line on.
+
+    The value of the last line is shown, as ever. Raises what the cell raises.
+    """
+    name = name.strip() or "scope"
+    if not name.isidentifier():
+        raise ValueError(_("{name} cannot be the name of a variable.").format(name=repr(name)))
+    codes = compiled(shell, cell)
+    with microscope() as scope:
+        shell.user_ns[name] = scope
+        try:
+            for code in codes:
+                exec(code, shell.user_global_ns, shell.user_ns)
+        except BaseException as error:
+            without_our_frame(error)
+            raise
+
+
+def compiled(shell: Any, cell: str) -> list[Any]:
+    """Return the cell as code: all of it, and its last line by itself if that is to be shown."""
+    source = shell.transform_cell(cell)
+    file = shell.compile.cache(source, shell.execution_count, raw_code=cell)
+    body = ast.parse(source, file).body
+    last = [body.pop()] if body and isinstance(body[-1], ast.Expr) else []
+    codes = [compile(ast.Module(body, []), file, "exec", dont_inherit=True)]
+    return codes + [compile(ast.Interactive([line]), file, "single", dont_inherit=True) for line in last]
+
+
+def register() -> bool:
+    """Make `%%microscope` known where IPython runs; tell whether it does."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return False
+
+    def magic(line: str, cell: str) -> None:
+        """Run the cell under the microscope, and leave what it has seen in `scope`, or the name given."""
+        try:
+            run_cell(shell, line, cell)
+        except BaseException as error:
+            without_our_frame(error)
+            raise
+
+    shell.register_magic_function(magic, "cell", "microscope")
+    return True
+
+
+register()

@@ -1,0 +1,49 @@
+"""The microscope: what really happened in code that uses sockets, threads and locks, without a change to it.
+
+    from chatstages.microscope import microscope
+
+    with microscope() as scope:
+        …                      # any code: a stage, a classic mistake, your own
+    scope.explain()            # what is worth a look
+    scope.sequence()           # who said what to whom
+
+Needs nothing but Python. In a notebook there is the cell magic `%%microscope` (`chatstages.lab.microscope`),
+in a terminal ``python -m chatstages.microscope SCRIPT``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from chatstages.microscope.interest import NOWHERE
+from chatstages.microscope.recorder import Recorder
+from chatstages.microscope.recording import MAX_BYTES, MAX_EVENTS, Recording
+from chatstages.microscope.scope import Scope
+from chatstages.microscope.trace import load
+from chatstages.microscope.watching import Watch
+
+__all__ = ["Recording", "Scope", "load", "microscope"]
+
+
+@contextmanager
+def microscope(
+    *modules: ModuleType, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES
+) -> Iterator[Scope]:
+    """Record what sockets, threads and locks do in the block; yield the `Scope` through which to look at it.
+
+    Looked at is the code of the learner and of the stages, and of `modules`; not the standard library, nor
+    what pip has installed. The last `max_events` events are kept, with `max_bytes` bytes of data at most. All
+    threads of the process are watched; there is one microscope at a time: a second one raises RuntimeError.
+    """
+    recording = Recording(max_events, max_bytes)
+    recorder = Recorder(recording, modules)
+    recorder.since = recorder.interest.place(sys._getframe()) or NOWHERE
+    watch = Watch(recorder)
+    try:
+        watch.begin(modules)
+        yield Scope(recording)
+    finally:
+        watch.end()

@@ -1,0 +1,170 @@
+"""Running a program under the microscope, unchanged.
+
+python -m chatstages.microscope [-o FILE] SCRIPT [ARGUMENTS]
+python -m chatstages.microscope [-o FILE] -m MODULE [ARGUMENTS]
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import io
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType, ModuleType, TracebackType
+from typing import Any
+
+from chatstages.locale import _
+from chatstages.microscope import Scope, microscope
+
+OURS = (__file__, runpy.__file__, "<frozen runpy>")
+
+
+class CannotRun(Exception):
+    """There is no such program, or its recording cannot be written; the message says it in one line."""
+
+
+def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
+    """Run `argv`, a script or ``-m`` and a module, and what it is given, as Python itself would.
+
+    Its sockets, threads and locks are recorded until the process ends: then, after its last thread, the
+    recording is written to `out` (by default named after the script, in the current folder). Whatever ends
+    the script goes through: its exit status stays what it is. Raises CannotRun before it has begun.
+    """
+    is_module = argv[0] == "-m"
+    name = argv[1] if is_module else argv[0]
+    target = (
+        Path(out) if out is not None else Path(f"{name if is_module else Path(name).stem}.microscope.json")
+    )
+    run = prepare_module(name) if is_module else prepare_script(name)
+    try:
+        target.touch()  # to know it before the program has run
+    except OSError as error:
+        raise CannotRun(f"{target}: {error.strerror}") from None
+    stack = ExitStack()
+    scope = stack.enter_context(microscope())
+    target = target.absolute()  # the program may go to another folder
+
+    def finish() -> None:
+        stack.close()
+        write(scope, target)
+
+    atexit.register(finish)  # that is after the last thread has ended
+    write_when_killed(finish)
+    sys.excepthook = without_us(sys.excepthook)
+    sys.argv = [name, *argv[2 if is_module else 1 :]]
+    run()
+    return 0
+
+
+def prepare_script(name: str) -> Any:
+    """Return what runs the script. Raises CannotRun when it cannot be read, or is no Python."""
+    path = Path(name).absolute()
+    try:
+        with io.open_code(str(path)) as file:
+            source = file.read()
+    except OSError as error:
+        raise CannotRun(f"{name}: {error.strerror}") from None
+    try:
+        code = compile(source, str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise CannotRun(f"{name}: {type(error).__name__}: {error}") from None
+
+    def run() -> None:
+        module = ModuleType("__main__")
+        module.__dict__.update(__file__=str(path), __builtins__=__builtins__)
+        sys.modules["__main__"] = module  # also for the threads that go on when the script is at its end
+        sys.path[0] = str(path.parent)
+        exec(code, module.__dict__)
+
+    return run
+
+
+def prepare_module(name: str) -> Any:
+    """Return what runs the module. Raises CannotRun when there is none."""
+    sys.path[0] = os.getcwd()
+    try:
+        found = find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise CannotRun(_("There is no module {name}.").format(name=name))
+    return lambda: runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def write(scope: Scope, target: Path) -> None:
+    """Write the recording, and say so."""
+    try:
+        scope.save(target)
+    except OSError as error:
+        sys.stderr.write(f"{target}: {error.strerror}\n")
+        return
+    sentence = _("The recording is in {file}: {count} events. Perfetto (ui.perfetto.dev) shows it.")
+    with suppress(OSError, ValueError):  # nobody reads what we say any more
+        sys.stderr.write(sentence.format(file=target, count=len(scope.events)) + "\n")
+
+
+def write_when_killed(finish: Any) -> None:
+    """Write the recording also when the process is asked to end (SIGTERM), and then let it end so."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        finish()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def without_us(hook: Any) -> Any:
+    """Return an excepthook that shows the program's frames only, as if it ran by itself."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        inner = trace
+        while inner is not None and not is_ours(inner):
+            inner = inner.tb_next  # who called us
+        while inner is not None and is_ours(inner):
+            inner = inner.tb_next
+        hook(kind, error.with_traceback(inner or trace), inner or trace)
+
+    return show
+
+
+def is_ours(trace: TracebackType) -> bool:
+    """Tell whether that frame is part of running the program, rather than of the program."""
+    return trace.tb_frame.f_code.co_filename in OURS
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m chatstages.microscope") -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage="%(prog)s [-o FILE] SCRIPT|-m MODULE [ARGUMENTS]",
+        description=_("Run a program, and record what its sockets, threads and locks do."),
+    )
+    parser.add_argument("-o", dest="out", metavar=_("FILE"), help=_("where to write the recording"))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # What comes behind the program's name is the program's own.
+    taken = 0
+    while taken < len(arguments) and arguments[taken].startswith("-") and arguments[taken] != "-m":
+        taken += 2 if arguments[taken] == "-o" else 1
+    options = parser.parse_args(arguments[:taken])
+    program = arguments[taken:]
+    if not program or program == ["-m"]:
+        parser.error(_("say which program to run"))
+    try:
+        return run_script(program, options.out)
+    except CannotRun as problem:
+        print(f"{parser.prog}: {problem}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,179 @@
+"""What a recording shows that is worth a look: a function for each kind of finding, and `explain` for all.
+
+A finding is a small tuple: the numbers of the events that show it, thread, thing, file and line. `str` says
+it in one sentence, `advice` what to look at. `explain` names what is suspicious, and nothing where nothing
+is: what is a fact, but does no harm in this recording, only its own function lists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from chatstages.locale import _
+from chatstages.microscope.about_bytes import (
+    CutCharacter,
+    EmptySend,
+    Glued,
+    Mixed,
+    cut_characters,
+    empty_sends,
+    glued,
+    mixed,
+)
+from chatstages.microscope.about_locks import (
+    Deadlock,
+    HeldWhileBlocked,
+    KeptLock,
+    LockOverlap,
+    deadlocks,
+    held_while_blocked,
+    kept_locks,
+    lock_overlaps,
+    own_locks,
+)
+from chatstages.microscope.about_pools import FullPool, ManyPools, full_pool, many_pools
+from chatstages.microscope.about_threads import (
+    AddressTaken,
+    Blocked,
+    BrokenSend,
+    BrokenThread,
+    BusyLoop,
+    ClosedTooEarly,
+    blocked,
+    broken_sends,
+    broken_threads,
+    busy_loops,
+    closed_too_early,
+    taken_addresses,
+)
+from chatstages.microscope.evidence import Finding, code, place
+from chatstages.microscope.recording import Recording
+
+__all__ = [
+    "AddressTaken",
+    "Blocked",
+    "BrokenSend",
+    "BrokenThread",
+    "BusyLoop",
+    "ClosedTooEarly",
+    "CutCharacter",
+    "Deadlock",
+    "EmptySend",
+    "Explanation",
+    "Finding",
+    "FullPool",
+    "Glued",
+    "HeldWhileBlocked",
+    "KeptLock",
+    "LockOverlap",
+    "ManyPools",
+    "Mixed",
+    "blocked",
+    "broken_sends",
+    "broken_threads",
+    "busy_loops",
+    "closed_too_early",
+    "cut_characters",
+    "deadlocks",
+    "empty_sends",
+    "explain",
+    "full_pool",
+    "glued",
+    "held_while_blocked",
+    "kept_locks",
+    "lock_overlaps",
+    "many_pools",
+    "mixed",
+    "own_locks",
+    "taken_addresses",
+]
+
+STUCK = 0.3  # seconds; a send that waits longer has met somebody who does not read
+
+
+class Explanation:
+    """What is suspicious in a recording, the gravest first. It is false where nothing is."""
+
+    def __init__(self, findings: Iterable[Finding], dropped: int) -> None:
+        self._findings, self._dropped = list(findings), dropped
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._findings)
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    def __repr__(self) -> str:
+        lines = []
+        for sentence, where, source, advice in self._paragraphs():
+            lines += [f"⚠ {sentence}", f"  {where}" + (f"  {source}" if source else ""), f"  → {advice}"]
+        return "\n".join(lines + self._remarks())
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        rows = []
+        for sentence, where, source, advice in self._paragraphs():
+            shown = f" <code>{escape(source)}</code>" if source else ""
+            rows.append(
+                f'<li style="margin:0 0 .7em"><b>⚠ {escape(sentence)}</b><br>'
+                f'<span style="opacity:.75">{escape(where)}</span>{shown}<br>→ {escape(advice)}</li>'
+            )
+        body = f'<ul style="list-style:none;padding:0;line-height:1.5">{"".join(rows)}</ul>' if rows else ""
+        body += "".join(f"<p>{escape(remark)}</p>" for remark in self._remarks())
+        return {"text/plain": repr(self), "text/html": body}
+
+    def _paragraphs(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield for each kind of finding: what it is, where, the code there, and what to look at."""
+        kinds: dict[type, list[Finding]] = defaultdict(list)
+        for finding in self._findings:
+            kinds[type(finding)].append(finding)
+        for first, *more in kinds.values():
+            sentence = _("{sentence}.").format(sentence=first)
+            if more:
+                sentence += " " + _("(And {count} more like it.)").format(count=len(more))
+            where = place(first.file, first.line)
+            yield sentence, where, code(first.file, first.line), first.advice
+
+    def _remarks(self) -> list[str]:
+        remarks = [] if self._findings else [_("Nothing suspicious.")]
+        if self._dropped:
+            remarks.append(forgotten(self._dropped))
+        return remarks
+
+
+def forgotten(count: int) -> str:
+    """Return the sentence that says how much of the recording is missing."""
+    return _("{count} older events are forgotten.").format(count=count)
+
+
+def explain(recording: Recording) -> Explanation:
+    """Return what is suspicious in the recording, the gravest first."""
+    named: list[Finding] = [
+        *deadlocks(recording),
+        *held_while_blocked(recording),
+        *kept_locks(recording),
+        *own_locks(recording),
+        *full_pool(recording),
+        *many_pools(recording),
+        *busy_loops(recording),
+        *closed_too_early(recording),
+        *broken_sends(recording),
+        *taken_addresses(recording),
+    ]
+    known = {(finding.thread, number) for finding in named for number in finding.events}
+    users = {finding.user for finding in named if isinstance(finding, ClosedTooEarly)}
+    for broken in broken_threads(recording):
+        if broken.thread not in users and not any((broken.thread, n) in known for n in broken.events):
+            named.append(broken)
+    named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
+    named += mixed(recording)
+    named += [cut for cut in cut_characters(recording) if not cut.is_lines]
+    named += [glue for glue in glued(recording) if not glue.is_lines]
+    named += empty_sends(recording)
+    return Explanation(named, recording.dropped)
+
+
+def stuck(recording: Recording) -> list[Blocked]:
+    """Return who has waited long to send; to wait for something to come is nothing special."""
+    return [wait for wait in blocked(recording, STUCK) if wait.kind == "send"]

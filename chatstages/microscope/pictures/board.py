@@ -1,0 +1,171 @@
+"""Board: what each thread does, who has and who wants each lock, what is under way, why all is still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chatstages.locale import _
+from chatstages.microscope.evidence import names, place
+from chatstages.microscope.moment import Line, Moment, Past, now
+from chatstages.microscope.pictures.spans import say, seconds, state
+from chatstages.microscope.pictures.style import (
+    MARGIN,
+    TOP,
+    Picture,
+    box,
+    frame,
+    label,
+    shorten,
+    stable_name,
+)
+from chatstages.microscope.recording import Recording, Thing
+
+WIDTH, ROW = 1160, 34
+MOST = 30  # threads, locks, connections that one picture shows
+
+
+class Entry(NamedTuple):
+    """A row of the board: a colour, what it is about, what is so, and for how long."""
+
+    style: str
+    name: str
+    words: str
+    time: str = ""
+    where: str = ""
+    load: int = 0  # bytes under way
+
+
+def board(recording: Recording, at: int | None = None) -> Picture:
+    """Return what is so now, or when the event number `at` had just happened."""
+    return show(recording, now(recording) if at is None else Past(recording).at(at))
+
+
+def show(recording: Recording, moment: Moment) -> Picture:
+    """Return the picture of a moment."""
+    things = recording.things
+    parts = {
+        _("Threads"): list(threads(moment)),
+        _("Locks"): list(locks(moment, things)),
+        _("Connections"): list(connections(moment)),
+    }
+    reasons = alarms(moment, things)
+    notes = [_("{count} older events are forgotten.").format(count=recording.dropped)] * bool(
+        recording.dropped
+    )
+    words = [f"⚠ {reason}" for reason in reasons]
+    shapes, y = [], float(TOP)
+    for reason in reasons:
+        shapes += [
+            box(MARGIN, y, WIDTH - 2 * MARGIN, ROW, "bad-box"),
+            label(MARGIN + 12, y + 23, f"⚠ {reason}", "bad b"),
+        ]
+        y += ROW + 10
+    for title, entries in parts.items():
+        if entries:
+            words += [f"{title}:", *(f"  {entry.name}: {entry.words}".rstrip() for entry in entries[:MOST])]
+            shapes.append(label(MARGIN, y + 18, title, "soft b"))
+            shapes += [draw(entry, y + 28 + ROW * number) for number, entry in enumerate(entries[:MOST])]
+            y += 48 + ROW * min(len(entries), MOST)
+            if len(entries) > MOST:
+                notes.append(f"{title}: " + _("{count} more").format(count=len(entries) - MOST))
+    for note in notes:
+        shapes.append(label(MARGIN, y + 10, note, "soft"))
+        y += 24
+    text = "\n".join(words + notes) or _("Nothing is going on.")
+    return Picture(frame("board", _("What is going on"), shapes, WIDTH, y + 10), text)
+
+
+def draw(entry: Entry, y: float) -> str:
+    """Return a row."""
+    shapes = [
+        box(MARGIN, y, WIDTH - 2 * MARGIN, ROW - 4, "card"),
+        box(MARGIN, y, 10, ROW - 4, entry.style),
+        label(MARGIN + 22, y + 21, shorten(entry.name, 27), "b"),
+        label(290, y + 21, shorten(entry.words, 48), "", entry.words),
+        label(810, y + 21, entry.time, "end mono"),
+        label(WIDTH - MARGIN - 10, y + 21, shorten(entry.where, 36), "soft end"),
+    ]
+    if entry.load:
+        shapes.append(box(830, y + 9, min(entry.load / 1_000, 240) + 6, 12, "send"))
+    return "".join(shapes)
+
+
+def threads(moment: Moment) -> Iterator[Entry]:
+    """Yield a row for each thread."""
+    circle = moment.circle()
+    for thing in moment.threads:
+        doing = moment.doing.get(thing.label)
+        held = moment.held_by(thing.label)
+        holding = f"  ({_('holds {lock}').format(lock=names(held))})" if held else ""
+        name = thing.label + (f" ({stable_name(thing)})" if stable_name(thing) else "")
+        if doing is None:
+            yield Entry("run", name, _("at work") + holding)
+            continue
+        style = "bad-fill" if thing.label in circle else state(doing)
+        words = say(doing)
+        where = place(doing.file, doing.line) if doing.file else ""
+        yield Entry(style, name, words + holding, seconds(moment.time - doing.since), where)
+
+
+def locks(moment: Moment, things: dict[str, Thing]) -> Iterator[Entry]:
+    """Yield a row for each lock that somebody holds, or waits for."""
+    wanted = dict.fromkeys(
+        [*moment.holders, *(d.thing for d in moment.doing.values() if d.kind == "acquire")]
+    )
+    for lock in wanted:
+        waiting = moment.waiting_for(lock)
+        holder, since = moment.holders.get(lock, ("", moment.time))
+        words = _("held by {thread}").format(thread=holder) if holder else _("free")
+        if waiting:
+            words += "; " + _("{threads} waiting").format(threads=names(waiting))
+        thing = things.get(lock)
+        where = place(thing.file, thing.line) if thing and thing.file else ""
+        name = lock + (f" ({thing.name})" if thing and thing.name else "")
+        yield Entry(
+            "lock" if waiting else "hold", name, words, seconds(moment.time - since) if holder else "", where
+        )
+
+
+def connections(moment: Moment) -> Iterator[Entry]:
+    """Yield a row for each connection: the bytes that were sent and not yet received."""
+    for line in moment.lines:
+        yield Entry(
+            "send" if line.there + line.back else "wait",
+            ends(line),
+            flying(line),
+            load=line.there + line.back,
+        )
+
+
+def ends(line: Line) -> str:
+    """Return the two ends of a connection."""
+    return f"{line.one.label} ⇄ {line.other.label if line.other else '…'}"
+
+
+def flying(line: Line) -> str:
+    """Return what is under way on a connection."""
+    if line.other is None:
+        return _("the other end is not watched")
+    ways = [(line.there, line.other.label), (line.back, line.one.label)]
+    waiting = [
+        _("{count:,} bytes for {socket}").format(count=count, socket=end) for count, end in ways if count
+    ]
+    return _("under way: ") + ", ".join(waiting) if waiting else _("nothing under way")
+
+
+def alarms(moment: Moment, things: dict[str, Thing]) -> list[str]:
+    """Return why something is frozen: a circle, or somebody who waits for the network with a lock in hand."""
+    found = []
+    if circle := moment.circle():
+        found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(circle)))
+    for lock, (holder, _since) in moment.holders.items():
+        doing, waiting = moment.doing.get(holder), moment.waiting_for(lock)
+        if not waiting or doing is None or doing.kind not in ("send", "recv", "accept", "connect", "select"):
+            continue
+        peer = things[doing.thing].peer if doing.thing in things else ""
+        where = f"{doing.thing} ⇄ {peer}" if peer else doing.thing
+        reason = _("{lock} is held by {holder}, which waits in {kind} on {where}. Waiting for it: {waiting}.")
+        facts = {"lock": lock, "holder": holder, "kind": doing.kind, "where": where}
+        found.append(reason.format(waiting=names(waiting), **facts))
+    return found

@@ -1,0 +1,122 @@
+"""A page: all pictures of a recording in one file, which needs no network, and a slider that moves them."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+
+from chatstages.locale import _, language
+from chatstages.microscope.evidence import place
+from chatstages.microscope.findings import explain
+from chatstages.microscope.moment import Past
+from chatstages.microscope.pictures.board import board, show
+from chatstages.microscope.pictures.sequence import sequence
+from chatstages.microscope.pictures.style import STYLE, missing, said
+from chatstages.microscope.pictures.timeline import timeline
+from chatstages.microscope.pictures.wire import wire
+from chatstages.microscope.recording import Event, Recording
+
+MOST_STEPS = 300  # the newest; for each of them the page holds a board
+SILENT = ("select", "settimeout", "run")  # these are no steps of their own
+
+HERE = Path(__file__).parent
+PAGE_STYLE = (HERE / "page.css").read_text(encoding="utf-8")
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
+
+
+def page(recording: Recording) -> str:
+    """Return a page of HTML with every picture of the recording; it asks for nothing from anywhere."""
+    steps = choose_steps(recording)
+    left_out = len([event for event in recording.events if event.kind not in SILENT]) - len(steps)
+    notes = missing(recording)
+    if left_out:
+        notes.append(_("The slider holds the last {count} steps.").format(count=len(steps)))
+    last = {
+        "sequence": sequence(recording),
+        "endpoints": sequence(recording, lanes="endpoints"),
+        "timeline": timeline(recording),
+        "board": board(recording),
+        "wire": wire(recording),
+    }
+    titles = {
+        "sequence": _("Sequence, a lane for each thread"),
+        "endpoints": _("Sequence, a lane for each endpoint"),
+        "timeline": _("Timeline"),
+        "board": _("Board"),
+        "wire": _("Wire"),
+    }
+    shown = explain(recording)._repr_mimebundle_()["text/html"]
+    sections = [f"<h2>{escape(_('What to look at'))}</h2>{shown}"]
+    for name, picture in last.items():
+        tools = zoom() if name == "timeline" else ""
+        sections.append(
+            f'<h2>{escape(titles[name])}</h2>{tools}<section id="{name}">{picture.shapes}</section>'
+        )
+    title = escape(_("Under the microscope"))
+    head = (
+        f'<!doctype html><html lang="{language()[:2]}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
+        f"<style>{STYLE}{PAGE_STYLE}</style>"
+    )
+    body = f'<body class="cs-scope"><h1>{title}</h1>'
+    body += "".join(f"<p>{escape(note)}</p>" for note in notes) + bar(len(steps)) + "".join(sections)
+    data = json.dumps(facts(recording, steps), ensure_ascii=False).replace("</", "<\\/")
+    scripts = f'<script type="application/json" id="steps">{data}</script><script>{SCRIPT}</script>'
+    return f"{head}{body}{scripts}</body></html>\n"
+
+
+def save_page(recording: Recording, path: str | Path) -> None:
+    """Write the page to a file."""
+    Path(path).write_text(page(recording), encoding="utf-8")
+
+
+def choose_steps(recording: Recording) -> list[Event]:
+    """Return the events at which the slider stops."""
+    return [event for event in recording.events if event.kind not in SILENT][-MOST_STEPS:]
+
+
+def facts(recording: Recording, steps: list[Event]) -> list[dict[str, object]]:
+    """Return what the page's script needs to know of each step."""
+    past = Past(recording)
+    return [
+        {
+            "number": event.number,
+            "time": event.ended,
+            "words": f"{place_in(steps, event)}  {tell(event)}",
+            "board": show(recording, past.at(event.number)).shapes,
+        }
+        for event in steps
+    ]
+
+
+def place_in(steps: list[Event], event: Event) -> str:
+    """Return which of the steps that is."""
+    return f"{event.number - steps[0].number + 1}."
+
+
+def tell(event: Event) -> str:
+    """Return an event as one line."""
+    text = f" “{said(event.data, 60)}”" if event.data else ""
+    error = f" ✗ {event.error}" if event.error else ""
+    where = f"  ({place(event.file, event.line)})" if event.file else ""
+    return f"{event.thread}: {event.kind} {event.thing}{text}{error}{where}"
+
+
+def bar(steps: int) -> str:
+    """Return the slider with its buttons. The page opens at the end, where all is to be seen."""
+    last = max(steps - 1, 0)
+    return (
+        f'<div id="bar"><button id="play">▶ {escape(_("Play"))}</button><button id="back">◀</button>'
+        f'<input id="step" type="range" min="0" max="{last}" value="{last}" aria-label="{escape(_("Step"))}">'
+        f'<button id="next">▶|</button><div id="said" role="status"></div></div>'
+    )
+
+
+def zoom() -> str:
+    """Return the buttons that look closer at the timeline."""
+    return (
+        f'<p><button id="closer">＋</button> <button id="farther">－</button> '
+        f'<button id="whole">{escape(_("All"))}</button> '
+        f"{escape(_('The wheel looks closer, too; drag to move.'))}</p>"
+    )

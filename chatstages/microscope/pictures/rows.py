@@ -1,0 +1,140 @@
+"""What a sequence shows, row by row: messages, joins and leaves, exceptions.
+
+The order is that of causes. A send may be noted later than the recv that it causes, so it counts from when it
+began, and a recv from when it ended. Where each waits for the other, that order is always the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from chatstages.locale import _
+from chatstages.microscope.moment import WHOLE
+from chatstages.microscope.pictures.style import said
+from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.streams import Arrow, arrows, cuts, streams
+from chatstages.wire import one_line
+
+Mark = Literal["", "glued", "cut", "unread", "unseen", "join", "leave", "error"]
+HARMLESS = ("BlockingIOError", "TimeoutError", "timeout")  # how a call says "not now"
+OUTSIDE = "…"  # the lane of whoever was not watched
+
+
+class Row(NamedTuple):
+    """One row: something that goes from one lane to another, or happens on one."""
+
+    time: int  # by which the rows are ordered
+    source: str
+    target: str  # "" where it stays on its lane
+    text: str
+    mark: Mark
+    begin: Event
+    end: Event | None = None  # with which it is complete: for a message the recv that has brought it
+    characters: str = ""  # those that were cut in two where it ends
+
+
+LaneOf = Callable[[Event], str]
+
+
+def by_thread(recording: Recording) -> LaneOf:
+    """Return what gives each event the lane of its thread."""
+    return lambda event: event.thread
+
+
+def by_endpoint(recording: Recording) -> LaneOf:
+    """Return what gives each event the lane of its socket; a server's connections share one."""
+    servers = {event.other: event.thing for event in recording.events if event.kind == "accept"}
+
+    def lane(event: Event) -> str:
+        """Return the label of the socket, or of the listener that it comes from."""
+        return servers.get(event.thing, event.thing) if event.kind not in WHOLE else ""
+
+    return lane
+
+
+def rows(recording: Recording, lane: LaneOf) -> list[Row]:
+    """Return all rows, in the order of causes."""
+    events = recording.events
+    found = [*messages(recording, lane), *joins(recording, lane), *leaves(recording, lane)]
+    found += [error for event in events if (error := failure(event, lane(event)))]
+    return sorted(found, key=lambda row: (row.time, row.begin.number))
+
+
+def messages(recording: Recording, lane: LaneOf) -> Iterator[Row]:
+    """Yield a row for each piece of a stream that has gone from a send to a recv."""
+    touched: dict[str, str] = {}  # the lane of each socket
+    for event in recording.events:
+        if event.thing:
+            touched.setdefault(event.thing, lane(event))
+            if event.kind == "recv":
+                touched[event.thing] = lane(event)
+    for stream in streams(recording):
+        pieces = arrows(stream)
+        sends = Counter(piece.send.number for piece in pieces if piece.send)
+        recvs = Counter(piece.recv.number for piece in pieces if piece.recv)
+        halves = {cut.recv.number: cut.character for cut in cuts(stream)}
+        for piece in pieces:
+            row = message(piece, lane, touched.get(stream.receiver, OUTSIDE))
+            if piece.send and sends[piece.send.number] > 1:
+                row = row._replace(mark="cut")
+            elif piece.recv and recvs[piece.recv.number] > 1:
+                row = row._replace(mark="glued")
+            if piece.send and piece.begin > piece.send.offset and piece.recv:
+                row = row._replace(time=piece.recv.ended)  # not the first piece: it leaves the sender no more
+            last = piece.recv and piece.end == piece.recv.offset + len(piece.recv.data)
+            yield row._replace(characters=halves.get(piece.recv.number, "") if piece.recv and last else "")
+
+
+def message(piece: Arrow, lane: LaneOf, reader: str) -> Row:
+    """Return the row of one piece."""
+    send, recv, text = piece.send, piece.recv, said(piece.data)
+    if send and recv:
+        return Row(send.began, lane(send), lane(recv), text, "", send, recv)
+    if send:
+        return Row(send.began, lane(send), reader, text, "unseen" if reader == OUTSIDE else "unread", send)
+    assert recv
+    return Row(recv.ended, OUTSIDE, lane(recv), text, "", recv, recv)
+
+
+def joins(recording: Recording, lane: LaneOf) -> Iterator[Row]:
+    """Yield a row for each connection: from who connects to who accepts."""
+    things = recording.things
+    accepts = {event.other: event for event in recording.events if event.kind == "accept" and event.other}
+    for event in recording.events:
+        if event.kind == "connect" and not event.error:
+            accept = accepts.pop(things[event.thing].peer, None) if event.thing in things else None
+            target = lane(accept) if accept else OUTSIDE
+            yield Row(event.began, lane(event), target, _("joins"), "join", event, accept)
+    for label, accept in accepts.items():
+        if label not in things or not things[label].peer:
+            yield Row(accept.ended, OUTSIDE, lane(accept), _("joins"), "join", accept)
+
+
+def leaves(recording: Recording, lane: LaneOf) -> Iterator[Row]:
+    """Yield a row for each connection that ends: from who closes first to who sees the end."""
+    things, done = recording.things, set[str]()
+    ends: dict[str, Event] = {}
+    for event in recording.events:
+        if event.kind == "recv" and not event.data and not event.error:
+            ends.setdefault(event.thing, event)
+    for event in sorted(recording.events, key=lambda event: event.began):  # the first to begin is the cause
+        thing = things.get(event.thing)
+        if event.kind not in ("shutdown", "close") or event.error or thing is None or event.thing in done:
+            continue
+        if thing.role in ("client", "server", "pair"):
+            done |= {event.thing, thing.peer}
+            end = ends.get(thing.peer)
+            target = lane(end) if end else ""
+            yield Row(event.began, lane(event), target, _("leaves"), "leave", event, end)
+
+
+def failure(event: Event, lane: str) -> Row | None:
+    """Return the row of an exception, if the event has ended with one that is worth it."""
+    if not event.error or event.kind in ("shutdown", "close"):  # one that tidies up may come too late
+        return None
+    if event.kind not in WHOLE and event.error.startswith(HARMLESS):
+        return None
+    text = event.error if event.kind in WHOLE else f"{event.kind}: {event.error}"
+    return Row(event.ended, lane or event.thread, "", one_line(text), "error", event)

@@ -1,0 +1,146 @@
+"""What a learner holds in the hand: a recording, and all that can be asked of it.
+
+What is found, and the pictures, are made by `findings` and `pictures`; here they only have their names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatstages.locale import _
+from chatstages.microscope import trace
+from chatstages.microscope.recording import Event, Kind, Recording, Thing
+
+if TYPE_CHECKING:
+    from chatstages.microscope import findings, pictures
+
+
+class Scope:
+    """A recording, made or loaded. While it is being made it may be asked, too; any thread may."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened, the oldest first. Times are in nanoseconds since the recording began."""
+        return self.recording.events
+
+    @property
+    def things(self) -> dict[str, Thing]:
+        """The threads, sockets, locks, … that were seen, by label."""
+        return self.recording.things
+
+    @property
+    def dropped(self) -> int:
+        """How many events were forgotten, for want of room."""
+        return self.recording.dropped
+
+    def of(
+        self, kind: Kind | None = None, thing: str | None = None, thread: str | None = None
+    ) -> list[Event]:
+        """Return the events of that kind, on that thing, on that thread; by default of all."""
+        return [
+            event
+            for event in self.events
+            if kind in (None, event.kind) and thing in (None, event.thing) and thread in (None, event.thread)
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file that `load` reads, and Perfetto (ui.perfetto.dev) and chrome://tracing show.
+
+        Raises OSError when that cannot be written.
+        """
+        trace.save(self.recording, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scope:
+        """Return what `save` has written. Raises OSError, or ValueError if it is no such file."""
+        return cls(trace.load(path))
+
+    def __repr__(self) -> str:
+        parts = [
+            _("{count} events").format(count=len(self.events)),
+            _("{count} threads").format(count=sum(thing.what == "thread" for thing in self.things.values())),
+            _("{count} sockets").format(count=sum(thing.what == "socket" for thing in self.things.values())),
+        ]
+        if self.dropped:
+            parts.append(_("{count} older ones forgotten").format(count=self.dropped))
+        return f"<{', '.join(parts)}>"
+
+    # --- what is found in it ---
+
+    def explain(self) -> findings.Explanation:
+        """Return what is worth a look, in words."""
+        from chatstages.microscope.findings import explain
+
+        return explain(self.recording)
+
+    def glued(self) -> list[findings.Glued]:
+        """Return the messages that have arrived glued together, or cut."""
+        from chatstages.microscope.findings import glued
+
+        return glued(self.recording)
+
+    def cut_characters(self) -> list[findings.CutCharacter]:
+        """Return the characters that were cut in two."""
+        from chatstages.microscope.findings import cut_characters
+
+        return cut_characters(self.recording)
+
+    def blocked(self, longer_than: float = 1.0) -> list[findings.Blocked]:
+        """Return who has waited longer than so many seconds, or waits so still."""
+        from chatstages.microscope.findings import blocked
+
+        return blocked(self.recording, longer_than)
+
+    def lock_overlaps(self) -> list[findings.LockOverlap]:
+        """Return the threads that were in the same guarded lines at once."""
+        from chatstages.microscope.findings import lock_overlaps
+
+        return lock_overlaps(self.recording)
+
+    def busy_loops(self) -> list[findings.BusyLoop]:
+        """Return the sockets on which nobody noticed that the other side has closed."""
+        from chatstages.microscope.findings import busy_loops
+
+        return busy_loops(self.recording)
+
+    def deadlocks(self) -> list[findings.Deadlock]:
+        """Return the circles of threads that wait for each other."""
+        from chatstages.microscope.findings import deadlocks
+
+        return deadlocks(self.recording)
+
+    # --- pictures of it; the options are those of the functions in `pictures` ---
+
+    def sequence(self, **options: Any) -> pictures.Picture:
+        """Draw who sent what to whom."""
+        from chatstages.microscope.pictures import sequence
+
+        return sequence(self.recording, **options)
+
+    def timeline(self, **options: Any) -> pictures.Picture:
+        """Draw what each thread did, and when."""
+        from chatstages.microscope.pictures import timeline
+
+        return timeline(self.recording, **options)
+
+    def board(self, **options: Any) -> pictures.Picture:
+        """Draw what is so now, or was so after an event."""
+        from chatstages.microscope.pictures import board
+
+        return board(self.recording, **options)
+
+    def wire(self, label: str = "", **options: Any) -> pictures.Picture:
+        """Draw the bytes of a connection, named by the label of either end."""
+        from chatstages.microscope.pictures import wire
+
+        return wire(self.recording, label, **options)
+
+    def page(self, path: str | Path) -> None:
+        """Write all the pictures into one file for a browser."""
+        from chatstages.microscope.pictures import save_page
+
+        save_page(self.recording, path)

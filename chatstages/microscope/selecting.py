@@ -1,0 +1,124 @@
+"""Watching selectors: which sockets a thread waits for, and which were ready."""
+
+from __future__ import annotations
+
+import select
+import selectors
+import sys
+import weakref
+from collections.abc import Iterable
+from functools import wraps
+from types import FrameType
+from typing import Any
+
+from chatstages.microscope.patches import Patches, Wrapper
+from chatstages.microscope.recorder import Recorder, Seen, Step
+from chatstages.microscope.sockets import Sockets
+
+SELECTORS = {  # a set: DefaultSelector is another name of one of them
+    cls
+    for cls in vars(selectors).values()
+    if isinstance(cls, type) and issubclass(cls, selectors.BaseSelector) and cls is not selectors.BaseSelector
+}
+NAMED = 100  # sockets that an event names, at most
+
+
+class Selecting:
+    """The selectors of the standard library, and `select.select`."""
+
+    def __init__(self, recorder: Recorder, sockets: Sockets) -> None:
+        self._recorder, self._sockets = recorder, sockets
+        # What each selector waits for, in words, until that changes: there may be thousands of sockets.
+        self._words: weakref.WeakKeyDictionary[selectors.BaseSelector, str] = weakref.WeakKeyDictionary()
+
+    def watch(self, patches: Patches) -> None:
+        """Replace `select` in every class of selectors, and in the module `select`."""
+        for cls in SELECTORS:
+            for name in ("register", "unregister", "modify"):
+                if name in vars(cls):
+                    patches.put(cls, name, self._changing(getattr(cls, name)))
+            if "select" in vars(cls):
+                patches.put(cls, "select", self._selecting(cls.select))
+        patches.replace(select, "select", self._plain())
+
+    def _changing(self, original: Wrapper) -> Wrapper:
+        @wraps(original)
+        def change(selector: selectors.BaseSelector, *args: Any, **kwargs: Any) -> Any:
+            self._words.pop(selector, None)
+            return original(selector, *args, **kwargs)
+
+        return change
+
+    def _selecting(self, original: Wrapper) -> Wrapper:
+        @wraps(original)
+        def select(selector: selectors.BaseSelector, timeout: float | None = None) -> Any:
+            words = "" if self._recorder.over else self._waited_for(selector)
+            if not words:
+                return original(selector, timeout)
+            step = self._begin(words, sys._getframe(1), timeout)
+            try:
+                ready = original(selector, timeout)
+            except BaseException as error:
+                step.failed(error, detail=words)
+                raise
+            step.done(detail=words, other=self._names(key.fd for key, _events in ready))
+            return ready
+
+        return select
+
+    def _plain(self) -> Wrapper:
+        original = select.select
+
+        @wraps(original)
+        def select_(*args: Any) -> Any:
+            sought = (
+                []
+                if self._recorder.over
+                else [list(part) for part in args[:3] if isinstance(part, list | tuple | set)]
+            )
+            words = self._names(descriptor(each) for part in sought for each in part)
+            if not words:
+                return original(*args)
+            step = self._begin(words, sys._getframe(1), args[3] if len(args) > 3 else None)
+            try:
+                ready = original(*args)
+            except BaseException as error:
+                step.failed(error, detail=words)
+                raise
+            found = self._names(descriptor(each) for part in ready for each in part)
+            step.done(detail=words, other=found)
+            return ready
+
+        return select_
+
+    def _begin(self, words: str, frame: FrameType, timeout: float | None) -> Step:
+        step = Step(self._recorder, "select", "", frame)
+        if timeout is None or timeout > 0:
+            step.waits(words)
+        return step
+
+    def _waited_for(self, selector: selectors.BaseSelector) -> str:
+        words = self._words.get(selector)
+        if words is None:
+            keys = selector.get_map() or dict[int, selectors.SelectorKey]()
+            words = self._words[selector] = self._names([key.fd for key in keys.values()])
+        return words
+
+    def _names(self, descriptors: Iterable[int]) -> str:
+        """Return the labels of those that are sockets that are watched; the first NAMED of them."""
+        found: dict[str, None] = {}
+        for descriptor in descriptors:
+            seen: Seen | None = self._sockets.by_fd.get(descriptor)
+            if seen is not None:
+                found[seen.label] = None
+                if len(found) == NAMED:
+                    break
+        return ", ".join(found)
+
+
+def descriptor(thing: Any) -> int:
+    """Return the number of what `select` is to look at; -1 where it is nothing that can be looked at."""
+    try:
+        return thing if isinstance(thing, int) else int(thing.fileno())
+    except Exception:  # the call itself will say what is wrong with it
+        return -1

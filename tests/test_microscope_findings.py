@@ -1,0 +1,532 @@
+"""What a recording shows that is worth a look; nothing where nothing is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from chatstages import locale
+from chatstages.faults import (
+    a_pool_for_each,
+    a_pool_that_blocks,
+    closed_too_early,
+    decoded_in_pieces,
+    sending_under_the_lock,
+    the_speaker_pays,
+)
+from chatstages.listener import Running
+from chatstages.microscope import findings, microscope
+from chatstages.microscope.findings import explain
+from chatstages.microscope.pictures import sequence
+from chatstages.microscope.recording import Recording
+from chatstages.microscope.streams import arrows, cuts, streams
+from tests.scripted import Script, calm, chat, crossed, frozen, merged
+from tests.support import PATIENCE, STAGES, Recorder, options
+
+
+def kinds(recording: Recording) -> list[str]:
+    """Return the kinds of what `explain` names, each once, in order."""
+    return list(dict.fromkeys(type(finding).__name__ for finding in explain(recording)))
+
+
+# --- the bytes ---
+
+
+def test_arrows_follow_the_bytes() -> None:
+    """Three sends to one recv, one send to three."""
+    (stream,) = streams(merged())
+    found = [
+        (arrow.data, arrow.send and arrow.send.data, arrow.recv and arrow.recv.data)
+        for arrow in arrows(stream)
+    ]
+    letters, characters = "大家好".encode(), [b"\xe5\xa4", b"\xa7\xe5", b"\xae\xb6" + "好".encode()]
+    assert found == [(text, text, b"abc") for text in (b"a", b"b", b"c")] + [
+        (piece, letters, piece) for piece in characters
+    ]
+
+
+def test_what_nobody_fetched_has_an_arrow_to_nobody() -> None:
+    """Only the part that is missing."""
+    script = Script()
+    _threads, ((ann, there), _ben) = chat(script)
+    script.step("main", "send", ann, data=b"hello")
+    script.step("main", "recv", there, data=b"he")
+    found = [(arrow.data, arrow.recv is None) for arrow in arrows(streams(script)[0])]
+    assert found == [(b"he", False), (b"llo", True)]
+
+
+@pytest.mark.parametrize("kind", ["send", "recv"])
+def test_a_connection_of_which_one_end_was_seen(kind: str) -> None:
+    """Has sends without recvs, or the other way round."""
+    script = Script()
+    sock = script.new_thing("socket", role="client").label
+    script.step("main", kind, sock, data=b"hello")  # type: ignore[arg-type]
+    (stream,) = streams(script)
+    (arrow,) = arrows(stream)
+    assert {stream.sender, stream.receiver} == {sock, ""}
+    assert (arrow.send is None, arrow.recv is None) == (kind == "recv", kind == "send")
+    assert arrow.data == b"hello"
+
+
+def test_a_forgotten_send_leaves_a_recv_without_one() -> None:
+    """The places of the bytes stay right."""
+    script = Script(max_events=3)
+    _threads, ((ann, there), _ben) = chat(script)
+    for text in (b"one", b"two"):
+        script.step("main", "send", ann, data=text)
+    script.step("main", "recv", there, data=b"one")
+    script.step("main", "recv", there, data=b"two")
+    found = [(arrow.data, arrow.send is None, arrow.recv is None) for arrow in arrows(streams(script)[0])]
+    assert found == [(b"two", False, False), (b"one", True, False)]
+
+
+def test_bytes_that_are_no_characters_are_not_cut() -> None:
+    """A picture, say."""
+    script = Script()
+    _threads, ((ann, there), _ben) = chat(script)
+    script.step("main", "send", ann, data=b"\xff\xe5\x00")
+    script.step("main", "recv", there, data=b"\xff\xe5")
+    script.step("main", "recv", there, data=b"\x00")
+    assert cuts(streams(script)[0]) == []
+
+
+# --- what each function finds ---
+
+
+def test_nothing_is_suspicious_in_a_calm_conversation() -> None:
+    """So nothing is named."""
+    explanation = explain(calm())
+    assert not explanation
+    assert repr(explanation) == "Nothing suspicious."
+
+
+def test_glued_and_cut_messages() -> None:
+    """With the sends and the recvs that show it."""
+    glued, cut = findings.glued(merged())
+    assert (glued.sends, glued.recvs, len(glued.events)) == (3, 1, 4)
+    assert (cut.sends, cut.recvs, len(cut.events)) == (1, 3, 4)
+    assert "glued together" in str(glued)
+    assert "3 pieces" in str(cut)
+    assert (glued.file, glued.line) == ("chat.py", 10)
+
+
+def test_whole_lines_may_be_glued() -> None:
+    """It is listed as a fact, but not named: a newline parts them."""
+    script = Script()
+    (one, _two), ((ann, there), _ben) = chat(script)
+    for text in (b"a\n", b"b\n"):
+        script.step("main", "send", ann, data=text)
+    script.step(one, "recv", there, data=b"a\nb\n")
+    assert len(findings.glued(script)) == 1
+    assert not explain(script)
+
+
+def test_cut_characters() -> None:
+    """Each with its place in the stream."""
+    assert [(cut.character, cut.place) for cut in findings.cut_characters(merged())] == [("大", 3), ("家", 6)]
+    assert kinds(merged()) == ["CutCharacter", "Glued"]
+
+
+def test_an_empty_send() -> None:
+    """It sends nothing, so it ends nothing."""
+    script = Script()
+    _threads, ((ann, _there), _ben) = chat(script)
+    script.step("main", "send", ann, data=b"")
+    assert kinds(script) == ["EmptySend"]
+
+
+def test_a_crossed_pair_of_locks() -> None:
+    """Is a deadlock: who waits for what, and where."""
+    (deadlock,) = findings.deadlocks(crossed())
+    assert deadlock.threads == ("thread 2", "thread 3")
+    assert deadlock.locks == ("lock 2", "lock 1")
+    assert deadlock.places == ("chat.py:21", "chat.py:31")
+    assert kinds(crossed()) == ["Deadlock"]
+
+
+def test_a_deadlock_that_a_timeout_has_broken_up() -> None:
+    """Is found in the past, too."""
+    script = Script()
+    one, two = script.thread(), script.thread()
+    left, right = script.lock(), script.lock()
+    script.take(one, left)
+    script.take(two, right)
+    began = script.clock
+    script.clock += 100_000_000
+    script.happen(one, "acquire", right, began, detail="not acquired")
+    script.happen(two, "acquire", left, began, detail="not acquired")
+    script.give(one, left)
+    script.give(two, right)
+    assert [set(deadlock.threads) for deadlock in findings.deadlocks(script)] == [{one, two}]
+
+
+def test_to_wait_for_a_busy_lock_is_no_deadlock() -> None:
+    """Nor anything else."""
+    script = Script()
+    one, two = script.thread(), script.thread()
+    lock = script.lock()
+    script.take(one, lock)
+    began = script.clock
+    script.clock += 1_000_000
+    script.give(one, lock)
+    script.happen(two, "acquire", lock, began)
+    script.hold(lock, two)
+    script.give(two, lock)
+    assert not explain(script)
+
+
+def test_who_sends_with_the_lock_in_hand() -> None:
+    """Keeps others waiting; the one to blame is named."""
+    (finding,) = findings.held_while_blocked(frozen())
+    assert (finding.thread, finding.lock, finding.waiting) == ("thread 2", "lock 1", ("thread 3",))
+    assert (finding.thing, finding.peer, finding.line) == ("socket 5", "socket 4", 22)
+    assert "socket 4" in finding.advice
+    assert kinds(frozen()) == ["HeldWhileBlocked"]
+
+
+def own_locks_script(tmp_path: object, overlap: bool) -> Script:
+    """Write two handlers that each make a lock, and hold them at the same time or one after the other."""
+    file = f"{tmp_path}/handler.py"
+    with open(file, "w") as source:
+        source.write("def handle():\n    lock = Lock()\n    with lock:\n        ...\n")
+    script = Script()
+    for thread in (script.thread(), script.thread()):
+        lock = script.lock(2, file)
+        script.take(thread, lock, line=3, file=file)
+        if not overlap:
+            script.give(thread, lock)
+    if overlap:
+        script.clock += 1_000_000
+        script.give("thread 2", "lock 1")
+        script.give("thread 3", "lock 2")
+    return script
+
+
+def test_a_lock_made_in_each_handler(tmp_path: object) -> None:
+    """Two were inside at once."""
+    (overlap,) = findings.lock_overlaps(own_locks_script(tmp_path, overlap=True))
+    assert {overlap.thing, overlap.other_thing} == {"lock 1", "lock 2"}
+    assert (overlap.line, overlap.made_at, overlap.nanoseconds) == (3, "handler.py:2", 1_000_000)
+    assert "are not kept apart at handler.py:3" in str(overlap)
+
+
+def test_a_lock_made_in_each_handler_is_named_before_it_does_harm(tmp_path: object) -> None:
+    """Nobody was inside at the same time: `lock_overlaps` is silent, `explain` is not."""
+    script = own_locks_script(tmp_path, overlap=False)
+    assert findings.lock_overlaps(script) == []
+    assert kinds(script) == ["LockOverlap"]
+
+
+def test_a_lock_of_each_object_is_no_mistake(tmp_path: object) -> None:
+    """It is made in `__init__`, and guards what the object has."""
+    file = f"{tmp_path}/group.py"
+    with open(file, "w") as source:
+        source.write("class Group:\n    def __init__(self):\n        self.lock = Lock()\n")
+    script = Script()
+    for thread in (script.thread(), script.thread()):
+        script.take(thread, script.lock(3, file))
+    assert not explain(script)
+
+
+def test_locks_that_several_threads_want_are_no_mistake(tmp_path: object) -> None:
+    """Though they were made in a function, and each is held by one thread only."""
+    script = own_locks_script(tmp_path, overlap=True)
+    script.stuck("thread 2", "acquire", "lock 2")
+    script.stuck("thread 3", "acquire", "lock 1")
+    assert not explain(script)
+
+
+def test_a_lock_that_died_with_its_holder() -> None:
+    """An exception came between acquire and release."""
+    script = Script()
+    one = script.thread()
+    script.take(one, script.lock())
+    script.step(one, "run", error="ValueError: no")
+    assert kinds(script) == ["KeptLock"]
+    assert "ValueError: no" in repr(explain(script))
+
+
+def test_a_loop_that_nobody_leaves() -> None:
+    """The other side has closed, and recv says so again and again; stage 5 asks twice, which is all right."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    for _each in range(2):
+        script.step(one, "recv", there)
+    assert findings.busy_loops(script) == []
+    for _each in range(100):
+        script.step(one, "recv", there)
+    assert [(loop.thread, loop.times) for loop in findings.busy_loops(script)] == [(one, 102)]
+    assert kinds(script) == ["BusyLoop"]
+
+
+def test_an_exception_in_a_thread() -> None:
+    """It is named with the line where it struck."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    script.step(one, "recv", there, error="ConnectionResetError: gone", line=33)
+    script.step(one, "run", error="ConnectionResetError: gone", line=30)
+    (broken,) = findings.broken_threads(script)
+    assert (broken.thread, broken.line, broken.in_pool) == (one, 33, False)
+    assert kinds(script) == ["BrokenThread"]
+
+
+def test_who_pays_for_a_leaver() -> None:
+    """The thread of one who had done nothing wrong."""
+    script = Script()
+    (one, _two), ((ann, ann_there), (_ben, ben_there)) = chat(script)
+    script.step("main", "send", ann, data=b"hi")
+    script.step(one, "recv", ann_there, data=b"hi")
+    script.step(one, "send", ben_there, error="BrokenPipeError: no", line=22)
+    script.step(one, "run", error="BrokenPipeError: no")
+    (finding,) = findings.broken_sends(script)
+    assert (finding.thread, finding.served, finding.thing, finding.line) == (one, ann_there, ben_there, 22)
+    assert kinds(script) == ["BrokenSend"]
+
+
+def test_a_connection_closed_by_who_accepted_it() -> None:
+    """The thread that it was given to finds a closed socket."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    script.step("main", "close", there, line=50)
+    script.step(one, "recv", there, error="OSError: [Errno 9] Bad file descriptor")
+    script.step(one, "run", error="OSError: [Errno 9] Bad file descriptor")
+    (finding,) = findings.closed_too_early(script)
+    assert (finding.thread, finding.user, finding.line) == ("main", one, 50)
+    assert kinds(script) == ["ClosedTooEarly"]
+
+
+def test_an_address_in_use() -> None:
+    """Is named, with what helps."""
+    script = Script()
+    script.step("main", "bind", script.listener(), error="OSError: [Errno 98] Address already in use")
+    assert kinds(script) == ["AddressTaken"]
+    assert "SO_REUSEADDR" in repr(explain(script))
+
+
+def test_who_waits_long() -> None:
+    """Whatever for; but only a send is suspicious."""
+    script = Script()
+    (one, two), ((_ann, there), (_ben, ben_there)) = chat(script)
+    script.step(one, "recv", there, takes=5_000, data=b"at last")
+    script.stuck(two, "send", ben_there)
+    script.clock += 2_000_000_000
+    assert [(wait.thread, wait.kind, wait.still) for wait in findings.blocked(script)] == [
+        (one, "recv", False),
+        (two, "send", True),
+    ]
+    assert [wait.kind for wait in findings.blocked(script, longer_than=4)] == ["recv"]
+    assert [str(finding) for finding in explain(script)] == [
+        "thread 3 waits in send on socket 5, for 2.0 s so far"
+    ]
+
+
+def test_a_pool_whose_workers_wait() -> None:
+    """The third client is not heard until a job ends."""
+    script = Script()
+    pool = script.new_thing("pool", name="handler", file="chat.py", line=40).label
+    workers = [script.thread(f"handler_{number}") for number in range(2)]
+    listener = script.listener()
+    pairs = [script.connect(listener) for _each in range(3)]
+    for worker, (_client, server) in zip(workers, pairs, strict=False):
+        script.stuck(worker, "recv", server)
+    script.step("main", "send", pairs[2][0], data=b"Hello?")
+    (finding,) = findings.full_pool(script)
+    assert (finding.thing, finding.pool, finding.workers, finding.size) == (pairs[2][1], pool, 2, 6)
+    script.clock += 1_000_000
+    script.happen(workers[0], "recv", pairs[0][1], 0)
+    script.happen(workers[0], "task", pool, 0)
+    begun = script.clock
+    script.clock += 1_000_000
+    script.step(workers[0], "recv", pairs[2][1], data=b"Hello?")
+    script.happen(workers[0], "task", pool, begun)
+    assert kinds(script) == ["FullPool"]  # it was heard in the end, too late
+
+
+def test_a_pool_with_a_free_worker() -> None:
+    """Hears the third client as soon as that worker has begun."""
+    script = Script()
+    pool = script.new_thing("pool", name="handler").label
+    one, two = script.thread("handler_0"), script.thread("handler_1")
+    listener = script.listener()
+    (_ann, ann_there), (ben, ben_there) = script.connect(listener), script.connect(listener)
+    script.stuck(one, "recv", ann_there)
+    script.step("main", "send", ben, data=b"hi")
+    begun = script.clock
+    script.step(two, "recv", ben_there, data=b"hi")
+    script.happen(two, "task", pool, begun)
+    assert not explain(script)
+
+
+def test_a_pool_for_each_client() -> None:
+    """As many pools at work as there are clients."""
+    script = Script()
+    pools = [script.new_thing("pool", name="handler", file="chat.py", line=40).label for _each in range(3)]
+    workers = [script.thread("handler_0") for _each in range(3)]
+    listener = script.listener()
+    pairs = [script.connect(listener) for _each in range(3)]
+    for worker, (_client, server) in zip(workers, pairs, strict=True):
+        script.stuck(worker, "recv", server)
+    (finding,) = findings.many_pools(script)
+    assert (finding.pools, finding.line) == (3, 40)
+    for worker, pool in zip(workers, pools, strict=True):
+        script.happen(worker, "task", pool, 0)
+    assert kinds(script) == ["ManyPools"]
+
+
+def test_long_messages_that_are_mixed() -> None:
+    """What a lock around each piece does not prevent."""
+    script = Script()
+    (one, two), ((ann, ann_there), (ben, ben_there)) = chat(script)
+    script.step("main", "send", ann, data=b"a" * 40)
+    script.step(one, "recv", ann_there, data=b"a" * 20)
+    script.step(one, "send", ben_there, data=b"a" * 20, line=22)
+    script.step(two, "send", ben_there, data=b"b" * 20)
+    script.step(one, "recv", ann_there, data=b"a" * 20)
+    script.step(one, "send", ben_there, data=b"a" * 20)
+    (finding,) = findings.mixed(script)
+    assert (finding.thread, finding.others, finding.thing, finding.line) == (one, two, ben_there, 22)
+    assert ben
+
+
+def test_findings_of_one_kind_are_said_once() -> None:
+    """With how many there are."""
+    assert repr(explain(merged())).count("⚠") == 2
+    assert "(And 1 more like it.)" in repr(explain(merged()))
+
+
+def test_what_is_forgotten_is_said() -> None:
+    """A finding may be missing."""
+    script = Script(max_events=1)
+    chat(script)
+    assert "4 older events are forgotten." in repr(explain(script))
+
+
+def test_hostile_text_does_nothing() -> None:
+    """It is escaped in HTML, and cannot move a cursor."""
+    script = Script()
+    (one, _two), ((ann, there), _ben) = chat(script)
+    for text in (b"<script>", b"\x1b[2J"):
+        script.step("main", "send", ann, data=text)
+    script.step(one, "recv", there, data=b"<script>\x1b[2J")
+    bundle = explain(script)._repr_mimebundle_()
+    assert "<script>" not in bundle["text/html"]
+    assert "\x1b" not in bundle["text/plain"]
+
+
+def test_every_sentence_can_be_said_in_both_languages() -> None:
+    """No name in it is missing from what is filled in."""
+    for language in locale.LANGUAGES:
+        locale.use(language)
+        for script in (merged(), crossed(), frozen()):
+            assert repr(explain(script)).startswith("⚠")
+
+
+# --- what was really seen: the stages, and the classic mistakes ---
+
+
+@contextmanager
+def clients(module: ModuleType, count: int, stage: int = 0) -> Iterator[tuple[Running, Recorder, list[Any]]]:
+    """Run a server of `module` with so many clients, each with a recorder as `heard`."""
+    told = Recorder()
+    with ExitStack() as stack:
+        server = stack.enter_context(module.serve(on_event=told))
+        found = []
+        for number in range(count):
+            heard, name = Recorder(), f"member {number}"
+            client = module.connect(server.address, on_event=heard, **options(stage, name))
+            found.append(stack.enter_context(client))
+            client.heard = heard
+            told.wait("joined", number + 1)
+        yield server, told, found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_calm_stage_is_not_suspicious(stage: int) -> None:
+    """Who waits for what he has said has nothing to hear about; the sequence is the same each time."""
+    words = set()
+    for _round in range(2):
+        with microscope() as scope:
+            with clients(STAGES[stage], 1 if stage < 3 else 3, stage) as (_server, told, everybody):
+                everybody[0].send("你好")
+                told.wait_text("said", "你好")
+                for client in everybody if stage > 3 else ():
+                    client.heard.wait_text("heard", "你好")
+        assert repr(explain(scope.recording)) == "Nothing suspicious."
+        lines = sequence(scope.recording, lanes="endpoints").text.splitlines()
+        words.add("\n".join(line for line in lines if "leaves" not in line))
+    assert len(words) == 1
+
+
+def test_decoding_in_pieces_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the exception that it ends in."""
+    monkeypatch.setattr("threading.excepthook", lambda _failure: None)
+    with microscope() as scope, clients(decoded_in_pieces, 1) as (server, _told, (ann,)):
+        ann.send("你好，大家好")
+        assert server.wait(PATIENCE)
+    assert kinds(scope.recording) == ["BrokenThread"]
+    assert "UnicodeDecodeError" in repr(explain(scope.recording))
+
+
+def test_closing_too_early_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the line of the slip."""
+    monkeypatch.setattr("threading.excepthook", lambda _failure: None)
+    with microscope() as scope, clients(closed_too_early, 2):
+        pass
+    assert kinds(scope.recording) == ["ClosedTooEarly"]
+    assert "the slip: it is not ours any more" in repr(explain(scope.recording))
+
+
+def test_who_pays_for_a_leaver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the line of the slip."""
+    monkeypatch.setattr("threading.excepthook", lambda _failure: None)
+    with microscope() as scope, clients(the_speaker_pays, 2) as (_server, told, (ann, eve)):
+        eve.close()
+        told.wait("left")
+        ann.send("Where is she?")
+        ann.heard.wait("gone")
+    assert "BrokenSend" in kinds(scope.recording)
+    assert "not by the speaker's fault" in repr(explain(scope.recording))
+
+
+def test_a_pool_for_each_is_named() -> None:
+    """While it goes on, and afterwards."""
+    with microscope() as scope, clients(a_pool_for_each, 5):
+        assert kinds(scope.recording) == ["ManyPools"]
+    assert kinds(scope.recording) == ["ManyPools"]
+
+
+def test_a_pool_that_blocks_is_named() -> None:
+    """While the third is not heard, and afterwards."""
+    with microscope() as scope, clients(a_pool_that_blocks, 3) as (_server, _told, (ann, ben, eve)):
+        eve.send("Hello?")
+        ann.send("Welcome!")
+        for client in (ann, ben, eve):  # else it may be glued to what comes next
+            client.heard.wait_text("heard", "Welcome!")
+        assert kinds(scope.recording) == ["FullPool"]
+        ben.close()
+        ann.heard.wait_text("heard", "Hello?")
+    assert kinds(scope.recording) == ["FullPool"]
+
+
+def test_sending_under_the_lock_is_named() -> None:
+    """With the peer that does not read."""
+    with microscope() as scope, clients(sending_under_the_lock, 2) as (server, told, (ann, ben)):
+        with socket.socket() as sleeper:
+            sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sleeper.connect(server.address)
+            told.wait("joined", 3)
+            ann.send("x" * 200_000)
+            ann.heard.wait("heard")
+            ben.send("Hello?")
+            told.wait_text("said", "Hello?")
+            while "HeldWhileBlocked" not in kinds(scope.recording):  # pytest's timeout ends it
+                pass
+        ben.heard.wait_text("heard", "Hello?")
+    (first, *_more) = findings.held_while_blocked(scope.recording)
+    assert first.kind == "send"
+    assert first.peer
