@@ -20,6 +20,7 @@ from chatstages.events import Address
 
 DEFAULT_PORT = 30_000  # and the stage's number: outside every system's range of ephemeral ports
 TIMEOUT = 10.0  # seconds for which a client tries to connect, or to send
+STOP_TIMEOUT = 10.0  # seconds that `stop` waits at most; all threads should have ended long before
 
 # A far end that has vanished is noticed within a minute: 25 + 3 × 10 seconds, and the system's own rounding.
 KEEP_IDLE, KEEP_INTERVAL, KEEP_PROBES = 25, 10, 3
@@ -198,12 +199,12 @@ class Running:
     def stop(self) -> None:
         """Stop it, whoever is blocked, and return when all its threads have ended (within 1 s).
 
-        Any thread may call it, also a second time. Called on its own thread (by an `on_event` hook) it
-        does not wait.
+        Any thread may call it, also a second time. An `on_event` hook should not: it runs on a thread that
+        cannot end while the hook waits for that. Then it waits STOP_TIMEOUT seconds in vain, or not at all.
         """
         self._stop.set()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(STOP_TIMEOUT)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, `timeout` seconds at most; return whether it has."""

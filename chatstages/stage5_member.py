@@ -19,8 +19,9 @@ from chatstages.listener import keep_alive
 from chatstages.locale import _
 from chatstages.wire import COLON, MAX_LINE, RAW_PAUSE, SYSTEM, Lines, check_name, encode
 
-READ_SIZE = 16 << 10  # bytes taken from a member at a time, at most
+READ_SIZE = 2 << 10  # bytes taken from a member at a time, at most: small, so that everybody has a turn
 PACE = 1_000  # lines a second from a member that says several at once
+MAX_REST = 1.0  # seconds for which such a member is not heard, at most: it may have left meanwhile
 SEND_SIZE = 256 << 10  # bytes handed to one send, at most
 SEND_BUFFER = 128 << 10  # bytes that the system takes off our hands for each member
 FAREWELL_TIMEOUT = 5.0  # seconds that a member which is cut off has to hear why
@@ -74,30 +75,36 @@ class Member:
 
     def hear(self, take_name: Callable[[str], str]) -> list[bytes]:
         """Receive once; return the lines for the log."""
+        killed = False
         try:
             data = self.conn.recv(READ_SIZE)  # b"" when it has closed its side
         except BlockingIOError:
             return []
         except OSError:
-            data = b""  # it was killed: for us it has left
+            data, killed = b"", True  # for us it has left
         if not data:
             self._end()
         if self._parting:
             self._thrown_away += len(data)
             return []
         refused = self._lines.too_long
-        messages = self._lines.feed(data) if data else self._lines.flush(final=True)
-        for _each in range(self._lines.too_long - refused):
+        if data:
+            messages = self._lines.feed(data)
+        else:  # who was killed in the middle of a line has not said that line
+            messages = [] if killed and not self._lines.raw else self._lines.flush(final=True)
+        refused = self._lines.too_long - refused
+        for _each in range(refused):
             self._refuse()
         if not self.gone:
-            self._rest(len(messages))
+            self._rest(len(messages), refused)
         return [self._stamp(message, take_name) for message in messages if message]
 
-    def _rest(self, messages: int) -> None:
-        """Decide when to hear it next, now that it has said so many messages at once."""
+    def _rest(self, messages: int, refused: int) -> None:
+        """Decide when to hear it next, now that it has said so much at once."""
         self.due = 0.0
-        if messages > 1:  # it speaks without waiting for the room: let the others have their turn
-            self.resting, self.due = True, time.monotonic() + messages / PACE
+        if messages > 1 or refused:  # it speaks without waiting for the room: let the others have their turn
+            pause = min((messages + refused) / PACE, MAX_REST)
+            self.resting, self.due = True, time.monotonic() + pause
         elif self._lines.raw and self._lines.waiting:  # what ends its message is a pause
             self.due = time.monotonic() + RAW_PAUSE
 
@@ -188,8 +195,9 @@ class Member:
         self.close()
 
     def _end(self) -> None:
-        """Want nothing any more: it has left."""
-        self.gone, self.full, self.due, self.position = True, False, 0.0, NOWHERE
+        """Want nothing any more: it has left. What it was behind with is to be counted."""
+        self.position = self.position if self.full else NOWHERE
+        self.gone, self.full, self.due = True, False, 0.0
 
     def close(self) -> None:
         """Close the connection, and tell."""

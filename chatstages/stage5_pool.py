@@ -44,13 +44,15 @@ from chatstages.events import Event, Hook, ignore
 from chatstages.listener import Bell, Running, Stop, closed_on_error, reuse_address
 from chatstages.locale import _
 from chatstages.stage5_client import Client, ask_name, chat, connect
-from chatstages.stage5_member import READ, SEND_SIZE, WRITE, Member
+from chatstages.stage5_member import NOWHERE, READ, SEND_SIZE, WRITE, Member
 from chatstages.wire import GUEST, name_key
 
 __all__ = ["Client", "Member", "Room", "Worker", "ask_name", "chat", "connect", "main", "run_room", "serve"]
 
 WORKERS = 1  # threads in the pool; with a GIL more are slower: `python -m benchmarks`
 LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
+BATCH = 256 << 10  # bytes that are heard before they are passed on: a small part of the log
+ARRIVALS = 20  # newcomers in one turn, at most
 FLUSH_TIMEOUT = 0.5  # seconds that a server which is stopped takes to send what has been said
 BACKLOG = 1_024  # clients that may wait to be accepted
 
@@ -67,6 +69,7 @@ class Room:
         self._starts: deque[int] = deque()  # the position at which each of them begins
         self._end = 0  # the position behind the last: how many bytes have ever been said
         self._names: set[str] = set()
+        self._numbers = itertools.count(10)  # to tell apart those who want the same name
 
     def say(self, lines: list[bytes]) -> None:
         """Add `lines` at the end of the log, and forget the oldest, so that it keeps within its limits."""
@@ -105,18 +108,19 @@ class Room:
 
     def take_name(self, wanted: str) -> str:
         """Return `wanted`, with a number if somebody has a name that a reader could take for it."""
+        key = name_key(wanted)
         with self._lock:
-            # After a few tries a number that is most likely free: the room must not wait for long.
-            numbers = itertools.chain(range(2, 10), itertools.count(len(self._names) + 1))
-            names = itertools.chain([wanted], (f"{wanted}({n})" for n in numbers))
-            name = next(name for name in names if name_key(name) not in self._names)
-            self._names.add(name_key(name))
-            return name
+            # After a few tries one that nobody was given yet: the room must not wait while we search.
+            ends = itertools.chain([""], map("({})".format, itertools.chain(range(2, 10), self._numbers)))
+            end = next(end for end in ends if key + name_key(end) not in self._names)
+            self._names.add(key + name_key(end))
+            return wanted + end
 
     def free_name(self, name: str) -> None:
         """Let somebody else have `name`."""
+        key = name_key(name)
         with self._lock:
-            self._names.discard(name_key(name))
+            self._names.discard(key)
 
 
 class Worker:
@@ -152,6 +156,7 @@ class Worker:
     def _turn(self, timeout: float | None) -> None:
         """Wait until there is something to do; hear who speaks, then send everybody what lies ahead."""
         said: list[bytes] = []
+        size = 0  # of `said`, in bytes
         ready: list[Member] = []  # newcomers, and those whose sockets have room again
         news = False  # whether others have added to the log
         for key, events in self._selector.select(timeout):
@@ -164,19 +169,34 @@ class Worker:
                 member.has_room()
                 ready.append(member)
             if events & READ:
-                said += member.hear(self._room.take_name)
+                heard = member.hear(self._room.take_name)
+                said += heard
+                size += sum(map(len, heard))
             self._settle(member)
+            if size > BATCH:
+                self._pass_on(said)
+                said, size = [], 0
+                if self._stop.is_set():
+                    break
         for member in [m for m in self._timed if m.due <= time.monotonic()]:
             said += member.look_again(self._room.take_name)
             self._settle(member)
-        if said:
-            self._room.say(said)
-            for worker in self._crew:
-                if worker is not self:
-                    worker._bell.ring()
-        while self._arrivals:
+        for _each in range(min(len(self._arrivals), ARRIVALS)):
             ready.append(self._welcome(self._arrivals.popleft()))
-        self._deliver(self._members if said or news else ready)
+        if self._arrivals:
+            self._bell.ring()
+        if said:
+            self._pass_on(said)
+        else:
+            self._deliver(self._members if news else ready)
+
+    def _pass_on(self, said: list[bytes]) -> None:
+        """Add to the log, and let everybody have it."""
+        self._room.say(said)
+        for worker in self._crew:
+            if worker is not self:
+                worker._bell.ring()
+        self._deliver(self._members)
 
     def _welcome(self, member: Member) -> Member:
         self._members.add(member)
@@ -212,6 +232,10 @@ class Worker:
         else:
             self._timed.discard(member)
         if member.gone:
+            if (missed := self._room.span()[1] - member.position) > 0:
+                reason = _("it left with {count} bytes unsent").format(count=missed)
+                self._on_event(Event("dropped", member.address, reason))
+            member.position = NOWHERE
             self._members.discard(member)
             self._room.free_name(member.name)
             member.close()

@@ -29,10 +29,14 @@ UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e
 REPLACEMENT = "\ufffd"
 
 # Characters of no width that are neither a space (Zs) nor a format character (Cf): fillers, selectors.
-BLANK = re.compile("[\u034f\u115f\u1160\u2800\u3164\ufe00-\ufe0f\uffa0]")
+BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
 
 # Letters that look alike: the ones of Unicode TR39 that a keyboard of the region has at hand.
-LOOKALIKES = str.maketrans("i1|0асԁеһіјкморԛѕтԝхуαινορυ", "llloacdehljkmopqstwxyalvopu")
+LOOKALIKES = str.maketrans("i1|0асԁеһіјкморԛѕтԝхуαινορυı∗", "llloacdehljkmopqstwxyalvopul*")
+CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТХУ", "ABEZHIKMNOPTYXABEKMHOPCTXY")
 
 
 def clean(text: str) -> str:
@@ -108,11 +112,11 @@ class Lines:
             self.raw = False
             if self._skipping:
                 self._skipping = False  # here it ends; it has been counted
-            elif len(line) > self._limit:
+            elif len(line := line.removesuffix(b"\r")) > self._limit:
                 self.too_long += 1
             else:
-                messages.append(clean(line.removesuffix(b"\r").decode("utf-8", "replace")))
-        if len(rest) > self._limit and not self._skipping:
+                messages.append(clean(line.decode("utf-8", "replace")))
+        if len(rest.removesuffix(b"\r")) > self._limit and not self._skipping:
             self._skipping = True
             self.too_long += 1
         self._rest = b"" if self._skipping else rest
@@ -134,15 +138,19 @@ def check_name(name: str) -> str | None:
     """Return the nickname as it will be shown, or None where `name` cannot be one.
 
     A name is 1 to MAX_NAME visible characters on one line, without the full-width colon that ends
-    it on the wire, and does not begin like the server's own lines.
+    it on the wire (nor any colon that looks like it), and does not begin like the server's own lines.
     """
+    if len(name) > 4 * MAX_NAME:  # before anything that takes time
+        return None
     shown = " ".join(unicodedata.normalize("NFC", name).split())
+    plain = unicodedata.normalize("NFKC", shown)  # there, every colon of a keyboard is the same
     usable = (
-        name_key(shown)
+        len(plain) <= MAX_NAME
         and len(shown) <= MAX_NAME
         and shown == clean(shown)
-        and COLON not in shown
-        and not shown.startswith((SYSTEM, GUEST))
+        and ":" not in plain
+        and name_key(shown)
+        and not name_key(shown).startswith((SYSTEM, GUEST))
     )
     return shown if usable else None
 
@@ -153,6 +161,6 @@ def name_key(name: str) -> str:
     NFKC makes a full-width letter an ordinary one, `casefold` a capital a small one; characters
     without a shape of their own are left out, and letters that look alike become one.
     """
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = unicodedata.normalize("NFKC", name).translate(CAPITALS).casefold()
     visible = (c for c in BLANK.sub("", plain) if unicodedata.category(c) not in ("Cf", "Zs"))
     return "".join(visible).translate(LOOKALIKES)

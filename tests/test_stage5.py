@@ -14,8 +14,8 @@ from chatstages import stage5_member
 from chatstages import stage5_pool as stage
 from chatstages.events import Address, Event
 from chatstages.stage5_member import SEND_SIZE
-from chatstages.wire import MAX_LINE
-from tests.support import Recorder, fill, raw_client, read_to_end, read_until, stopped
+from chatstages.wire import MAX_LINE, name_key
+from tests.support import Recorder, fill, kill, raw_client, read_to_end, read_until, stopped
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -459,3 +459,69 @@ def test_it_works_with_the_selector_of_windows(told: Recorder, monkeypatch: pyte
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         server.stop()
         read_to_end(sock)
+
+
+def test_a_burst_of_many_throws_nobody_out(told: Recorder) -> None:
+    """What the room says at once is more than the log keeps; who reads gets all of it."""
+    with stage.serve(on_event=told) as server, ExitStack() as stack:
+        listener = stack.enter_context(raw_client(server.address))
+        loud = [stack.enter_context(raw_client(server.address)) for _ in range(30)]
+        told.wait("joined", 31)
+        readers = stack.enter_context(ThreadPoolExecutor(31))
+        heard = [readers.submit(read_to_end, sock) for sock in (listener, *loud)]
+        for sock in loud:
+            sock.sendall(b"a\n" * 3_000)
+            sock.shutdown(socket.SHUT_WR)
+        told.wait("left", 30)
+        server.stop()
+        assert heard[0].result().count("：a\n".encode()) == 30 * 3_000
+    assert told.of("dropped") == []
+
+
+def test_many_who_want_the_same_name_are_told_apart_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when half of them have left: a number is given once, so the search is short."""
+    room, tries = stage.Room(), [0]
+    names = [room.take_name("Ann") for _ in range(400)]
+    for name in names[::2]:
+        room.free_name(name)
+    key = name_key
+    monkeypatch.setattr(stage, "name_key", lambda name: tries.append(1) or key(name))  # type: ignore[func-returns-value]
+    again = [room.take_name("Ann") for _ in range(100)]
+    assert len({*again, *names[1::2]}) == 300
+    assert len(tries) < 100 * 15
+
+
+def test_what_a_member_misses_that_leaves_while_it_is_behind_is_counted(told: Recorder) -> None:
+    """It says that it will speak no more (FIN), with much of the log still ahead of it."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
+        told.wait("joined")
+        with raw_client(server.address) as loud:
+            loud.sendall((b"x" * 4_000 + b"\n") * 900)
+            told.wait("said", 900)
+            slow.shutdown(socket.SHUT_WR)
+            missed = told.wait("dropped")[0]
+            got = len(read_to_end(slow))
+            told.until(lambda: Event("left", slow.getsockname()) in told.events, "it to leave")
+    said = sum(len(event.text.encode()) for event in told.of("said"))
+    assert missed.address == told.of("joined")[0].address
+    assert 0 < int(missed.text.split()[3]) <= said - got
+
+
+def test_half_a_line_of_one_who_was_killed_is_not_passed_on(told: Recorder) -> None:
+    """`Ben：I owe you 10` may have been going to be 1000."""
+    with stage.serve(on_event=told) as server, raw_client(server.address) as ben:
+        ben.sendall("Ben：hi\nBen：I owe you 10".encode())
+        read_until(ben, b"hi\n")
+        kill(ben)
+        told.wait("left")
+    assert [event.text for event in told.of("said")] == ["Ben：hi\n"]
+
+
+def test_one_who_said_much_and_left_is_let_go_soon(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not heard for a while, but not for long: the dead must not keep what the living need."""
+    monkeypatch.setattr(stage5_member, "MAX_REST", 0.01)
+    monkeypatch.setattr(stage5_member, "PACE", 0.01)  # without the limit it would take days
+    with stage.serve(on_event=told) as server:
+        with raw_client(server.address) as sock:
+            sock.sendall(b"\n" * 5_000)
+        told.wait("left")

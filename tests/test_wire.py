@@ -134,3 +134,29 @@ def test_names_that_differ_stay_apart() -> None:
     """Most do."""
     names = ["小明", "小红", "Ann", "Anna", "José", "Jose", "老师", "学生一", "学生二"]
     assert len({name_key(name) for name in names}) == len(names)
+
+
+def test_a_carriage_return_does_not_count() -> None:
+    """A message of the greatest length is no longer because it comes from Windows."""
+    lines = Lines()
+    message = b"x" * MAX_LINE
+    assert lines.feed(message + b"\r") == []
+    assert lines.feed(b"\n" + message + b"\n") == [message.decode()] * 2
+    assert lines.too_long == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["＃2", "\u200b* x", "＊ x", "∗ x", "\u3164* x", "\u200b#1", "Ben: hi", "Ben︓ hi", "\ufdfa" * 4]
+)
+def test_nobody_is_called_like_the_server_or_like_two(name: str) -> None:
+    """In whatever dress: full-width, behind something invisible, with another colon, or grown by NFKC."""
+    assert check_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Ann", "Ann\U000e0100"), ("Ann", "Ann\u180b"), ("Eve", "Εve"), ("Ben", "Вen"), ("Ali", "Alı")],
+)
+def test_further_names_that_look_alike_are_one(name: str, other: str) -> None:
+    """Greek and Cyrillic capitals, and marks without a shape."""
+    assert name_key(name) == name_key(other)

@@ -32,13 +32,12 @@ class Threads:
 
         @wraps(original)
         def start(thread: threading.Thread) -> None:
-            place = None if self._recorder.over else self._recorder.interest.place(sys._getframe(1))
-            if (
-                place is None or thread.ident is not None
-            ):  # nobody of ours starts it, or it was started before
+            frame, interest = sys._getframe(1), self._recorder.interest
+            place = None if self._recorder.over or interest.is_machinery(frame) else interest.place(frame)
+            if place is None or thread.ident is not None:  # none of interest, or it was started before
                 return original(thread)
             seen = self._recorder.new_thread(thread, place)
-            step = self._recorder.step("start", seen, sys._getframe(1))
+            step = self._recorder.step("start", seen, frame)
             own = vars(thread).get("run")  # usually the class's
             thread.run = partial(self._run, seen, thread, thread.run, own)  # type: ignore[method-assign]
             try:
