@@ -22,7 +22,7 @@
 /* The numbers of stage 5, in bytes. */
 enum {
     MAX_LINE = 4096,
-    RECV_SIZE = 16384,
+    RECV_SIZE = 2048,
     SEND_BUFFER = 131072,
     SEND_SIZE = 256 << 10,
     LOG_SIZE = 4 << 20, /* at least; twice as many at most */

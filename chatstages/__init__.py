@@ -10,8 +10,8 @@ stage5_pool               rigorous: one pool, one lock, whole lines; nobody can 
 
 Read them in this order; each is one file, top to bottom. They import ``wire`` (bytes and text),
 ``listener`` (stopping a blocked call) and ``events`` (telling what happens), and nothing else of ours.
-(Stage 5 is three files: its client and its member stand beside it.) ``microscope`` shows what happens in
-any of them, or in your own code.
+(Stage 5 is four files: its room, its member and its client stand beside it.) ``microscope`` shows what
+happens in any of them, or in your own code.
 """
 
 __version__ = "0.1.0"

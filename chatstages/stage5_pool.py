@@ -21,7 +21,8 @@ and a position in the log: what lies behind the position has been sent to it, wh
   is who it said it was first, and no two members have names that a reader could confuse.
 - No thread per member, no sending from the speaker's thread, nothing that blocks while the lock is held.
 - Who says more than the room can follow is listened to more slowly. Who has vanished is noticed.
-- Two files beside this one: `stage5_client`, and `stage5_member` for what concerns one connection alone.
+- Read `stage5_room` first, the log and its lock. What concerns one connection alone is in `stage5_member`;
+  the client is in `stage5_client`.
 
 **Still wrong:** nothing is encrypted, nobody proves who they are, and the log is lost when the server ends.
 """
@@ -38,19 +39,18 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from threading import Lock
 
 from chatstages.events import Event, Hook, ignore
 from chatstages.listener import Bell, Running, Stop, closed_on_error, reuse_address
 from chatstages.locale import _
 from chatstages.stage5_client import Client, ask_name, chat, connect
-from chatstages.stage5_member import NOWHERE, READ, SEND_SIZE, WRITE, Member
-from chatstages.wire import GUEST, name_key
+from chatstages.stage5_member import NOWHERE, READ, WRITE, Member
+from chatstages.stage5_room import Room
+from chatstages.wire import GUEST
 
 __all__ = ["Client", "Member", "Room", "Worker", "ask_name", "chat", "connect", "main", "run_room", "serve"]
 
 WORKERS = 1  # threads in the pool; with a GIL more are slower: `python -m benchmarks`
-LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
 BATCH = 256 << 10  # bytes that are heard before they are passed on: a small part of the log
 ARRIVALS = 20  # newcomers in one turn, at most
 FLUSH_TIMEOUT = 0.5  # seconds that a server which is stopped takes to send what has been said
@@ -58,69 +58,6 @@ BACKLOG = 1_024  # clients that may wait to be accepted
 
 # Windows has no selector but select(), and that takes 512 sockets.
 MAX_SHARE = 500 if selectors.DefaultSelector.__name__ == "SelectSelector" else sys.maxsize
-
-
-class Room:
-    """The log, and the names in use. Any thread may call; nothing here waits but for the lock."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()  # Guards all that follows.
-        self._log = bytearray()  # whole lines
-        self._starts: deque[int] = deque()  # the position at which each of them begins
-        self._end = 0  # the position behind the last: how many bytes have ever been said
-        self._names: set[str] = set()
-        self._numbers = itertools.count(10)  # to tell apart those who want the same name
-
-    def say(self, lines: list[bytes]) -> None:
-        """Add `lines` at the end of the log, and forget the oldest, so that it keeps within its limits."""
-        with self._lock:
-            for line in lines:
-                self._starts.append(self._end)
-                self._end += len(line)
-            self._log += b"".join(lines)
-            while self._end - self._starts[0] > LOG_SIZE or len(self._starts) > LOG_LINES:
-                self._starts.popleft()
-            del self._log[: len(self._log) - (self._end - self._starts[0])]
-
-    def span(self) -> tuple[int, int]:
-        """Return the positions at which the log begins and ends."""
-        with self._lock:
-            return self._end - len(self._log), self._end
-
-    def since(self, position: int) -> bytearray:
-        """Return what lies ahead of `position`, SEND_SIZE bytes at most; nothing if that is forgotten."""
-        with self._lock:
-            begin = position - (self._end - len(self._log))
-            return self._log[begin : begin + SEND_SIZE] if begin >= 0 else bytearray()
-
-    def place_for_newcomer(self, history: int) -> int:
-        """Return the position ahead of which lie the last `history` lines; half the log at most.
-
-        Not all of it: a newcomer must not fall off the end before its first turn.
-        """
-        with self._lock:
-            place = self._end
-            for start in itertools.islice(reversed(self._starts), min(history, LOG_LINES // 2)):
-                if self._end - start > LOG_SIZE // 2:
-                    break
-                place = start
-            return place
-
-    def take_name(self, wanted: str) -> str:
-        """Return `wanted`, with a number if somebody has a name that a reader could take for it."""
-        key = name_key(wanted)
-        with self._lock:
-            # After a few tries one that nobody was given yet: the room must not wait while we search.
-            ends = itertools.chain([""], map("({})".format, itertools.chain(range(2, 10), self._numbers)))
-            end = next(end for end in ends if key + name_key(end) not in self._names)
-            self._names.add(key + name_key(end))
-            return wanted + end
-
-    def free_name(self, name: str) -> None:
-        """Let somebody else have `name`."""
-        key = name_key(name)
-        with self._lock:
-            self._names.discard(key)
 
 
 class Worker:
@@ -247,6 +184,8 @@ class Worker:
         """
         self._selector.unregister(self._bell)
         self._selector.unregister(self._stop)
+        while self._arrivals:
+            self._arrivals.popleft().conn.close()  # it has not joined, so it does not leave
         for member in self._members:
             member.resting, member.due = True, 0.0
             self._settle(member)
@@ -270,7 +209,7 @@ class Worker:
             stack.callback(self._bell.close)
             stack.callback(self._selector.close)
             for member in self._arrivals:
-                stack.callback(member.conn.close)  # it has not joined, so it does not leave
+                stack.callback(member.conn.close)
             for member in self._members:
                 stack.callback(member.close)
 

@@ -32,8 +32,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from chatstages import listener
+from chatstages import listener, stage5_room
 from chatstages import stage5_pool as stage
+from chatstages.stage5_room import LOG_LINES, LOG_SIZE
 from chatstages.wire import name_key
 from tests.corpus import CORPUS
 from tests.crowd import Crowd, ServerApart, passed, server_apart, share
@@ -155,14 +156,12 @@ def test_members_who_never_read_cost_no_more_than_the_log() -> None:
     """5 of 25 read nothing while 12 MB are said: the others hear it all, and memory is bounded."""
     with server_apart() as server, Crowd(server.address, 25, stalled=5) as crowd:
         before = server.memory()
-        crowd.talk(range(5, 15), crowd.heard(20, 3 * stage.LOG_SIZE / 4_000), size=4_000)
+        crowd.talk(range(5, 15), crowd.heard(20, 3 * LOG_SIZE / 4_000), size=4_000)
         crowd.say_to_all(24, "the end", range(5, 25))
         grown = server.memory() - before
-        assert (
-            max(len(read_to_end(sock)) for sock in crowd.socks[:5]) < stage.LOG_SIZE
-        )  # then they were cut off
+        assert max(len(read_to_end(sock)) for sock in crowd.socks[:5]) < LOG_SIZE  # then they were cut off
     assert len({crowd.got[number] for number in range(5, 25)}) == 1
-    assert grown < 3 * stage.LOG_SIZE + 25 * 100_000
+    assert grown < 3 * LOG_SIZE + 25 * 100_000
 
 
 @soak
@@ -174,7 +173,7 @@ def test_soak_5_of_100_stalled_at_full_rate() -> None:
             crowd.talk(range(10, 20), passed(3))
             before = server.memory()
             # Until the stalled ones, if any, have fallen off the log; and then half as long again.
-            late = crowd.talk(range(10, 20), crowd.heard(99, stage.LOG_LINES * (1.5 if stalled else 0.5)))
+            late = crowd.talk(range(10, 20), crowd.heard(99, LOG_LINES * (1.5 if stalled else 0.5)))
             grown = server.memory() - before
             for sock in crowd.socks[:stalled]:
                 read_to_end(sock)
@@ -182,7 +181,7 @@ def test_soak_5_of_100_stalled_at_full_rate() -> None:
         print(f"{stalled} of 100 stalled: {len(late):,} deliveries, median", end=" ")
         print(f"{share(late, 0.5) * 1e3:.1f} ms, p99 {share(late, 0.99) * 1e3:.1f} ms,", end=" ")
         print(f"memory + {grown / MEGABYTE:.1f} MB")
-        assert grown < 3 * stage.LOG_SIZE + 100 * stage.LOG_LINES + 100 * 100_000
+        assert grown < 3 * LOG_SIZE + 100 * LOG_LINES + 100 * 100_000
     assert p99[5] <= p99[0] + 0.010
 
 
@@ -216,7 +215,7 @@ def test_a_speaker_who_never_reads_its_echo_is_cut_off(told: Recorder) -> None:
         told.wait("left")
     assert told.of("dropped")[0].address == loud_address(told)
     assert len(set(crowd.got)) == 1
-    assert crowd.got[0] > stage.LOG_SIZE
+    assert crowd.got[0] > LOG_SIZE
 
 
 def loud_address(told: Recorder) -> tuple[str, int]:
@@ -473,7 +472,7 @@ def test_a_name_that_many_want_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) 
 
     for _ in range(299):
         room.take_name("Ann")
-    monkeypatch.setattr(stage, "name_key", count)
+    monkeypatch.setattr(stage5_room, "name_key", count)
     assert room.take_name("Ann") == "Ann(300)"
     assert tries[0] < 30
 
@@ -602,7 +601,7 @@ def test_nothing_grows_however_many_come_and_go(cycles: int) -> None:
     began = time.monotonic()
     with server_apart() as server:
         with raw_client(server.address) as sock:  # the log is to be full before
-            for number in range(stage.LOG_SIZE // 4_000 // 20 + 1):
+            for number in range(LOG_SIZE // 4_000 // 20 + 1):
                 sock.sendall((b"x" * 4_000 + b"\n") * 20 + b"%d\n" % number)
                 read_until(sock, "：".encode() + b"%d\n" % number)
             files, threads = server.process.num_fds() - 1, server.process.num_threads()

@@ -25,10 +25,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chatstages import stage5_member, stage5_pool
+from chatstages import stage5_member, stage5_room
 from chatstages.events import Event
 from chatstages.stage5_member import NOWHERE, Member
-from chatstages.stage5_pool import Room, Worker
+from chatstages.stage5_pool import Worker
+from chatstages.stage5_room import Room
 from chatstages.wire import name_key
 
 LOG_SIZE, LOG_LINES, SEND_SIZE = 60, 8, 16
@@ -58,7 +59,7 @@ class RoomModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches = ExitStack()
-        self.patches.enter_context(mock.patch.multiple(stage5_pool, **SIZES))
+        self.patches.enter_context(mock.patch.multiple(stage5_room, **SIZES))
         self.room = self.room_class()
         self.said: list[bytes] = []
         self.in_use: set[str] = set()
@@ -195,7 +196,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches = ExitStack()
-        self.patches.enter_context(mock.patch.multiple(stage5_pool, **SIZES))
+        self.patches.enter_context(mock.patch.multiple(stage5_room, **SIZES))
         self.patches.enter_context(mock.patch.object(stage5_member, "SEND_SIZE", SEND_SIZE))
         self.room = Room()
         self.desk = self.desk_class(self.room)
@@ -349,7 +350,7 @@ class Hoards(Room):
 
     def say(self, lines: list[bytes]) -> None:
         """Add them with a larger limit."""
-        with mock.patch.object(stage5_pool, "LOG_LINES", LOG_LINES + 1):
+        with mock.patch.object(stage5_room, "LOG_LINES", LOG_LINES + 1):
             super().say(lines)
 
 
@@ -366,7 +367,7 @@ class TakesNamesAsWritten(Room):
 
     def take_name(self, wanted: str) -> str:
         """Return a name that is not the same to the letter."""
-        with mock.patch.object(stage5_pool, "name_key", str):
+        with mock.patch.object(stage5_room, "name_key", str):
             return super().take_name(wanted)
 
 

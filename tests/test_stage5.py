@@ -10,10 +10,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from chatstages import stage5_member
+from chatstages import stage5_member, stage5_room
 from chatstages import stage5_pool as stage
 from chatstages.events import Address, Event
 from chatstages.stage5_member import SEND_SIZE
+from chatstages.stage5_room import LOG_LINES, LOG_SIZE
 from chatstages.wire import MAX_LINE, name_key
 from tests.support import Recorder, fill, kill, raw_client, read_to_end, read_until, stopped
 
@@ -243,10 +244,10 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
 def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
     """So memory is bounded, and what is left begins with a whole line."""
     room = stage.Room()
-    for _ in range(2 * stage.LOG_SIZE // 1_000):
+    for _ in range(2 * LOG_SIZE // 1_000):
         room.say([b"x" * 999 + b"\n"])
     start, end = room.span()
-    assert stage.LOG_SIZE - 1_000 < end - start <= stage.LOG_SIZE
+    assert LOG_SIZE - 1_000 < end - start <= LOG_SIZE
     assert start % 1_000 == 0
     assert room.since(end) == b""
     assert room.since(start - 1) == b""
@@ -256,8 +257,8 @@ def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
 def test_the_log_keeps_so_many_lines_at_most() -> None:
     """Short ones too are forgotten in the end."""
     room = stage.Room()
-    room.say([b"x\n"] * (stage.LOG_LINES + 10))
-    assert room.span() == (20, 2 * (stage.LOG_LINES + 10))
+    room.say([b"x\n"] * (LOG_LINES + 10))
+    assert room.span() == (20, 2 * (LOG_LINES + 10))
 
 
 def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,9 +299,9 @@ def test_senseless_options_are_refused() -> None:
 def test_a_newcomer_gets_half_the_log_at_most() -> None:
     """However many lines were promised: with all of it, the next line would push the newcomer off."""
     room = stage.Room()
-    room.say([b"x" * 999 + b"\n"] * (stage.LOG_SIZE // 1_000))
+    room.say([b"x" * 999 + b"\n"] * (LOG_SIZE // 1_000))
     _start, end = room.span()
-    assert end - stage.LOG_SIZE // 2 <= room.place_for_newcomer(1 << 20) < end
+    assert end - LOG_SIZE // 2 <= room.place_for_newcomer(1 << 20) < end
     assert room.place_for_newcomer(0) == end
     assert room.place_for_newcomer(3) == end - 3_000
 
@@ -485,7 +486,7 @@ def test_many_who_want_the_same_name_are_told_apart_quickly(monkeypatch: pytest.
     for name in names[::2]:
         room.free_name(name)
     key = name_key
-    monkeypatch.setattr(stage, "name_key", lambda name: tries.append(1) or key(name))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(stage5_room, "name_key", lambda name: tries.append(1) or key(name))  # type: ignore[func-returns-value]
     again = [room.take_name("Ann") for _ in range(100)]
     assert len({*again, *names[1::2]}) == 300
     assert len(tries) < 100 * 15

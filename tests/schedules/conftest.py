@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from chatstages import stage5_pool
+from chatstages import stage5_room
 
 
 @pytest.fixture(autouse=True)
 def _a_lock_that_yields(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the room the lock that frontrun has put into `threading` since `stage5_pool` took its own."""
-    monkeypatch.setattr(stage5_pool, "Lock", threading.Lock)
+    """Give the room the lock that frontrun has put into `threading` since `stage5_room` took its own."""
+    monkeypatch.setattr(stage5_room, "Lock", threading.Lock)

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from chatstages import stage5_pool
+from chatstages import stage5_room
 from chatstages.events import Event
 from chatstages.listener import Stop
 from chatstages.stage5_member import Member
-from chatstages.stage5_pool import Room, Worker
+from chatstages.stage5_pool import Worker
+from chatstages.stage5_room import Room
 
 frontrun = pytest.importorskip("frontrun", reason="`make schedules` needs frontrun")
 
@@ -136,7 +137,7 @@ PAIRS = [two_speak, one_joins, one_reads, two_take_a_name, one_leaves]
 def _two_lines_for_the_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the log forget what is older than two lines, where a test is about forgetting."""
     if "one_reads" in request.node.name:
-        monkeypatch.setattr(stage5_pool, "LOG_LINES", 2)
+        monkeypatch.setattr(stage5_room, "LOG_LINES", 2)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
