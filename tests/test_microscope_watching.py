@@ -868,11 +868,13 @@ def test_a_script_that_is_told_to_end_leaves_its_recording(tmp_path: Path, numbe
     """Ctrl-C, or kill: what it was in the middle of is in there; it dies of the signal, as ever."""
     script, out = tmp_path / "script.py", tmp_path / "out.json"
     script.write_text(microscope_scripts.WAITING, encoding="utf-8")
-    process = python("-m", "chatstages.microscope", "-o", str(out), str(script))
-    assert process.stdout is not None
-    assert process.stdout.readline() == "waiting\n"
-    process.send_signal(number)
-    _output, errors = process.communicate(timeout=PATIENCE * 3)
+    # Where the tests run in the background, a shell has Ctrl-C ignored, and children inherit that.
+    heard: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with python("-m", "chatstages.microscope", "-o", str(out), str(script), **heard) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(number)
+        _output, errors = process.communicate(timeout=PATIENCE * 3)
     assert process.returncode == -number, errors
     events: list[Event] = load(out).events
     doing = [doing.kind for doing in load(out).doing.values()]
