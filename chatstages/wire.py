@@ -49,6 +49,11 @@ def one_line(text: str) -> str:
     return clean(text.rstrip("\n").replace("\n", " ⏎ "))
 
 
+def columns(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
 def encode(text: str) -> bytes:
     """Return the UTF-8 of `text`; half a surrogate pair, which has none, becomes a question mark."""
     return text.encode("utf-8", "replace")

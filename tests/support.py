@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,13 +32,21 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._changed = threading.Condition()  # Guards events.
+        self._counts: Counter[Kind] = Counter()  # so that a wait need not look through all of them
+        self._changed = threading.Condition()  # Guards events and _counts.
 
     def __call__(self, event: Event) -> None:
         """Keep `event`."""
         with self._changed:
             self.events.append(event)
+            self._counts[event.kind] += 1
             self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget all events."""
+        with self._changed:
+            self.events.clear()
+            self._counts.clear()
 
     def of(self, kind: Kind) -> list[Event]:
         """Return the events of one kind so far."""
@@ -46,7 +55,7 @@ class Recorder:
 
     def wait(self, kind: Kind, count: int = 1) -> list[Event]:
         """Wait for `count` events of `kind`, and return all there are."""
-        self.until(lambda: len([e for e in self.events if e.kind == kind]) >= count, f"{count} × {kind}")
+        self.until(lambda: self._counts[kind] >= count, f"{count} × {kind}")
         return self.of(kind)
 
     def wait_text(self, kind: Kind, text: str) -> None:

@@ -45,7 +45,7 @@ def hears(number: int, heard: Recorder) -> dict[str, Recorder]:
 def test_a_connection_cut_anywhere_leaves_whole_characters(number: int, fault: str, told: Recorder) -> None:
     """After every byte of a message: what is shown is all that came, and its sender has left."""
     for size in range(1, len(DATA)):
-        told.events.clear()
+        told.clear()
         with STAGES[number].serve(on_event=told) as server:
             with FaultProxy(server.address, **{fault: size}) as proxy, raw_client(proxy.address) as sock:
                 sock.sendall(DATA)

@@ -232,7 +232,7 @@ def test_half_of_the_room_is_killed_in_mid_broadcast(rounds: int, told: Recorder
     lines = [b"%d " % number + b"x" * 500 for number in range(200)]
     victims, survivors = range(1, 60, 2), range(2, 60, 2)
     for _ in range(rounds):
-        told.events.clear()
+        told.clear()
         heard: dict[int, list[bytes]] = {number: [] for number in survivors}
         with stage.serve(on_event=told, workers=2) as server, Crowd(server.address, 60) as crowd:
             crowd.socks[0].sendall(b"".join(line + b"\n" for line in lines))

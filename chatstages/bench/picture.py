@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import NamedTuple
+
+from chatstages.wire import columns
 
 WIDTH = 1000  # of the picture; all lengths are in its own units
 MARGIN = 30
@@ -62,11 +63,11 @@ def draw_bars(title: str, bars: list[Bar], notes: list[str]) -> str:
 def print_bars(title: str, bars: list[Bar]) -> str:
     """Return `bars` as lines of text."""
     most = max((bar.value for bar in bars), default=1)
-    names = max((width(bar.name) for bar in bars), default=0)
+    names = max((columns(bar.name) for bar in bars), default=0)
     lines = [title]
     for bar in bars:
         length = "█" * max(1, round(bar.value / most * TEXT_BAR))
-        lines.append(f"{bar.name}{' ' * (names - width(bar.name))}  {length} {bar.caption}")
+        lines.append(f"{bar.name}{' ' * (names - columns(bar.name))}  {length} {bar.caption}")
     return "\n".join(lines)
 
 
@@ -155,8 +156,3 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 def line(x: float, y: float, to_x: float, to_y: float) -> str:
     """Return a line of the grid."""
     return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="grid"/>'
-
-
-def width(words: str) -> int:
-    """Return how many columns of a terminal `words` take: a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in words)

@@ -12,7 +12,6 @@ from chatstages.microscope.pictures.style import (
     LETTER,
     MARGIN,
     Picture,
-    columns,
     details,
     frame,
     group,
@@ -24,6 +23,7 @@ from chatstages.microscope.pictures.style import (
     stroke,
 )
 from chatstages.microscope.recording import Recording, Thing
+from chatstages.wire import columns
 
 LANE, NARROW = 230, 180  # from one lane to the next, few or many
 ROW = 44  # from one row to the next

@@ -7,7 +7,6 @@ the number of its event (`data-n`), so that `at`, or a page's script, can grey o
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from chatstages.locale import _
 from chatstages.microscope.evidence import place
 from chatstages.microscope.recording import Event, Recording, Thing
-from chatstages.wire import clean, one_line
+from chatstages.wire import clean, columns, one_line
 
 LETTER = 9.2  # the width of a letter, about; a Chinese character takes two
 MARGIN = 20
@@ -140,11 +139,6 @@ def stroke(x: float, y: float, to_x: float, to_y: float, style: str) -> str:
 def group(number: int, *shapes: str, hover: str = "") -> str:
     """Return shapes that belong to the event `number`."""
     return f'<g data-n="{number}"><title>{escape(clean(hover))}</title>{"".join(shapes)}</g>'
-
-
-def columns(words: str) -> int:
-    """Return how wide `words` are, in letters."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in words)
 
 
 def shorten(words: str, most: float) -> str:

@@ -9,7 +9,6 @@ from chatstages.microscope.pictures.style import (
     MARGIN,
     Picture,
     box,
-    columns,
     details,
     frame,
     label,
@@ -19,6 +18,7 @@ from chatstages.microscope.pictures.style import (
     stroke,
 )
 from chatstages.microscope.recording import Recording
+from chatstages.wire import columns
 
 WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars
 BAR = 26  # the height of a bar; the locks that a thread holds stand below it
