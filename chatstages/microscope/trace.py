@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -109,19 +110,28 @@ def facts(event: Event) -> dict[str, Any]:
 
 
 def flows(recording: Recording, tracks: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield an arrow from each send to each recv that some of its bytes have come to."""
+    """Yield an arrow from each send to each recv that some of its bytes have come to.
+
+    A recv that was waiting has begun before the send. Perfetto leads every arrow from what has begun first to
+    what has begun later; so the coming of the bytes is a slice of its own, inside the recv.
+    """
     number = 0
     for stream in streams(recording):
+        sources: dict[Event, list[Event]] = defaultdict(list)
         for arrow in arrows(stream):
-            if arrow.send is None or arrow.recv is None:
-                continue
-            number += 1
-            base = {"pid": PROCESS, "id": number, "name": "bytes", "cat": "bytes"}
-            begin = arrow.send.began / 1000
-            # A recv that was waiting has begun before: the arrow must not lead back in time.
-            end = max(arrow.recv.began, arrow.send.began) / 1000
-            yield base | {"ph": "s", "tid": tracks.get(arrow.send.thread, 0), "ts": begin}
-            yield base | {"ph": "f", "bp": "e", "tid": tracks.get(arrow.recv.thread, 0), "ts": end}
+            if arrow.send and arrow.recv:
+                sources[arrow.recv].append(arrow.send)
+        for recv, sends in sources.items():
+            begin = (max(recv.began, *(send.began for send in sends)) + recv.ended) / 2
+            length = (recv.ended - begin) / 2  # that the slices overlap by no rounding
+            base: dict[str, Any] = {"pid": PROCESS, "name": "bytes", "cat": "bytes"}
+            into = {"tid": tracks.get(recv.thread, 0), "ts": begin / 1000}
+            yield base | into | {"ph": "X", "dur": length / 1000, "args": {"sends": len(sends)}}
+            for send in sends:
+                number += 1
+                out = {"tid": tracks.get(send.thread, 0), "ts": send.began / 1000}
+                yield base | out | {"ph": "s", "id": number}
+                yield base | into | {"ph": "f", "id": number, "bp": "e"}
 
 
 # --- what `load` reads ---
