@@ -187,9 +187,10 @@ class Member:
 
     def turn_away(self) -> None:
         """Close the connection at once: there are too many already."""
+        farewell = _("The room is full.")
         with suppress(OSError):
             self.conn.settimeout(0)
-            self.conn.send(encode(f"{SYSTEM} {_('The room is full.')}\n"))
+            self.conn.send(encode(f"{SYSTEM} {farewell}\n"))
             self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
         self._on_event(Event("dropped", self.address, _("the room is full")))
         self.close()

@@ -72,6 +72,36 @@ print("waiting", flush=True)
 one.recv(10)
 """
 
+# Threads are at work all the time while the process is forked.
+FORKING = """\
+import os, socket, sys, threading
+
+running = True
+
+
+def chatter():
+    one, two = socket.socketpair()
+    with one, two:
+        while running:
+            one.sendall(b"x")
+            two.recv(1)
+
+
+threads = [threading.Thread(target=chatter) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        one, two = socket.socketpair()
+        one.sendall(b"hello")
+        sys.exit(0 if two.recv(5) == b"hello" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+running = False
+for thread in threads:
+    thread.join()
+"""
+
 # What the kernel is asked to send and receive, in many ways.
 TRAFFIC = """\
 import socket, threading

@@ -40,17 +40,19 @@ class Script(Recording):
         self.add(thread, kind, began, thing=thing, **facts)  # type: ignore[arg-type]
         return self._next - 1
 
-    def stuck(self, thread: str, kind: Kind, thing: str, line: int = 10, detail: str = "") -> None:
+    def stuck(
+        self, thread: str, kind: Kind, thing: str, line: int = 10, detail: str = "", size: int = 0
+    ) -> None:
         """Let something begin that does not end."""
-        self.begin(thread, Doing(kind, thing, self.clock, "chat.py", line, "work", detail))
+        self.begin(thread, Doing(kind, thing, self.clock, "chat.py", line, "work", detail, size))
 
     def thread(self, name: str = "") -> str:
         """Start a thread; return its label."""
         return self.new_thing("thread", name=name).label
 
-    def lock(self, line: int = 5, file: str = "chat.py") -> str:
+    def lock(self, line: int = 5, file: str = "chat.py", maker: str = "main") -> str:
         """Make a lock; return its label."""
-        return self.new_thing("lock", file=file, line=line).label
+        return self.new_thing("lock", file=file, line=line, maker=maker).label
 
     def listener(self) -> str:
         """Make a socket that listens; return its label."""
@@ -140,7 +142,7 @@ def frozen() -> Script:
     script.step("main", "send", ann, data=b"x" * 70_000)
     script.step(one, "recv", ann_there, data=b"x" * 70_000)
     script.take(one, lock)
-    script.stuck(one, "send", ben_there, line=22)
+    script.stuck(one, "send", ben_there, line=22, size=70_000)
     script.step("main", "send", _ben, data=b"Hello?")
     script.step(two, "recv", ben_there, data=b"Hello?")
     script.stuck(two, "acquire", lock, line=20)

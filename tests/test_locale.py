@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gettext
 import re
 import string
@@ -46,6 +47,16 @@ def placeholders(sentence: str) -> set[str]:
     """Return the names in braces, and the %-marks, of `sentence`."""
     braces = {name for _text, name, _spec, _conversion in string.Formatter().parse(sentence) if name}
     return braces | set(re.findall(r"%\(?\w*\)?[rs]", sentence))
+
+
+def test_no_sentence_stands_in_an_f_string() -> None:
+    """There the tool that collects them does not look."""
+    hidden = []
+    for path in (ROOT / "chatstages").rglob("*.py"):
+        strings = [n for n in ast.walk(ast.parse(path.read_bytes())) if isinstance(n, ast.JoinedStr)]
+        calls = [n for string in strings for n in ast.walk(string) if isinstance(n, ast.Call)]
+        hidden += [(path.name, n.lineno) for n in calls if isinstance(n.func, ast.Name) and n.func.id == "_"]
+    assert hidden == []
 
 
 def test_every_sentence_has_its_chinese() -> None:

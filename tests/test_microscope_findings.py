@@ -111,8 +111,43 @@ def test_glued_and_cut_messages() -> None:
     assert (glued.sends, glued.recvs, len(glued.events)) == (3, 1, 4)
     assert (cut.sends, cut.recvs, len(cut.events)) == (1, 3, 4)
     assert "glued together" in str(glued)
+    assert repr([glued]) == f"[<{glued}>]"
     assert "3 pieces" in str(cut)
     assert (glued.file, glued.line) == ("chat.py", 10)
+
+
+@pytest.mark.parametrize(
+    "sends",
+    [
+        [b"\x00\x00\x00\x05hello", b"\x00\x00\x00\x02hi"],
+        [b"\x05\x00hello", b"\x02\x00hi"],
+        [b"Ann: ", b"hello", b"\n"],
+        [b"one\0", b"two\0"],
+        [b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\n", b"<p>hello</p>"],
+    ],
+    ids=["a length of 4 bytes", "a length of 2, the other way round", "a line in pieces", "NUL", "HTTP"],
+)
+def test_messages_whose_end_can_be_told_may_be_cut_and_glued(sends: list[bytes]) -> None:
+    """Their receiver reads so much as belongs together: a fact, but no mistake."""
+    script = Script()
+    (one, _two), ((ann, there), _ben) = chat(script)
+    for data in sends:
+        script.step("main", "send", ann, data=data)
+    whole = b"".join(sends)
+    for piece in (whole[:5], whole[5:]):
+        script.step(one, "recv", there, data=piece)
+    assert findings.glued(script)
+    assert not explain(script)
+
+
+def test_bytes_that_look_like_a_length_by_chance_are_none() -> None:
+    """Every message must have its length before it, to the last byte."""
+    script = Script()
+    (one, _two), ((ann, there), _ben) = chat(script)
+    script.step("main", "send", ann, data=b"\x02hi")
+    script.step("main", "send", ann, data=b"hello")
+    script.step(one, "recv", there, data=b"\x02hihello")
+    assert kinds(script) == ["Glued"]
 
 
 def test_whole_lines_may_be_glued() -> None:
@@ -180,6 +215,37 @@ def test_to_wait_for_a_busy_lock_is_no_deadlock() -> None:
     assert not explain(script)
 
 
+def own_lock(what: str = "lock", **ends: object) -> Script:
+    """Write how a thread takes a lock that it has, and what becomes of it."""
+    script = Script()
+    one, lock = script.thread(), script.new_thing(what, file="chat.py", line=5).label
+    script.take(one, lock)
+    if not ends:
+        script.stuck(one, "acquire", lock, line=21)
+        script.clock += 1_000_000_000
+        return script
+    began = script.clock
+    script.clock += 500_000_000
+    if ends.pop("given_back", None):
+        script.happen("main", "release", lock, script.let_go(lock)[1], other=one)
+    script.happen(one, "acquire", lock, began, line=21, **ends)
+    return script
+
+
+def test_a_thread_that_waits_for_itself() -> None:
+    """For ever, or until its patience ends."""
+    for script in (own_lock(), own_lock(detail="not acquired")):
+        (finding,) = findings.self_deadlocks(script)
+        assert (finding.thread, finding.thing, finding.line) == ("thread 2", "lock 1", 21)
+        assert kinds(script) == ["SelfDeadlock"]
+
+
+def test_a_lock_used_as_a_signal_is_no_deadlock() -> None:
+    """Another thread gives it back; nor is a semaphore, which may let in several."""
+    assert findings.self_deadlocks(own_lock(given_back=True)) == []
+    assert findings.self_deadlocks(own_lock("semaphore")) == []
+
+
 def test_who_sends_with_the_lock_in_hand() -> None:
     """Keeps others waiting; the one to blame is named."""
     (finding,) = findings.held_while_blocked(frozen())
@@ -196,7 +262,7 @@ def own_locks_script(tmp_path: object, overlap: bool) -> Script:
         source.write("def handle():\n    lock = Lock()\n    with lock:\n        ...\n")
     script = Script()
     for thread in (script.thread(), script.thread()):
-        lock = script.lock(2, file)
+        lock = script.lock(2, file, thread)
         script.take(thread, lock, line=3, file=file)
         if not overlap:
             script.give(thread, lock)
@@ -230,6 +296,19 @@ def test_a_lock_of_each_object_is_no_mistake(tmp_path: object) -> None:
     script = Script()
     for thread in (script.thread(), script.thread()):
         script.take(thread, script.lock(3, file))
+    assert not explain(script)
+
+
+def test_a_lock_made_for_each_client_is_no_mistake(tmp_path: object) -> None:
+    """By who accepts, say, for whoever is to send: not by the thread that takes it."""
+    file = f"{tmp_path}/server.py"
+    with open(file, "w") as source:
+        source.write("def accept():\n    clients.append((conn, Lock()))\n")
+    script = Script()
+    for thread in (script.thread(), script.thread()):
+        lock = script.lock(2, file)
+        script.take(thread, lock)
+        script.give(thread, lock)
     assert not explain(script)
 
 
@@ -273,6 +352,17 @@ def test_an_exception_in_a_thread() -> None:
     (broken,) = findings.broken_threads(script)
     assert (broken.thread, broken.line, broken.in_pool) == (one, 33, False)
     assert kinds(script) == ["BrokenThread"]
+
+
+def test_an_exception_after_the_end() -> None:
+    """The mistake is not where it struck: nobody has looked at what recv had returned."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    script.step(one, "recv", there)
+    script.step(one, "send", there, error="BrokenPipeError: gone", line=33)
+    script.step(one, "run", error="BrokenPipeError: gone", line=30)
+    (broken,) = findings.broken_threads(script)
+    assert "b''" in broken.advice
 
 
 def test_who_pays_for_a_leaver() -> None:
@@ -391,6 +481,217 @@ def test_long_messages_that_are_mixed() -> None:
     (finding,) = findings.mixed(script)
     assert (finding.thread, finding.others, finding.thing, finding.line) == (one, two, ben_there, 22)
     assert ben
+
+
+def group(size: int) -> tuple[Script, list[str], list[tuple[str, str]]]:
+    """Write how a server starts, and so many clients come, each listened to by a thread of its own."""
+    script = Script()
+    listener = script.listener()
+    pairs = [script.connect(listener) for _each in range(size)]
+    threads = [script.thread("handle") for _each in pairs]
+    for thread, (client, server) in zip(threads, pairs, strict=True):
+        script.step("main", "send", client, data=b"!\n")
+        script.step(thread, "recv", server, data=b"!\n")
+    return script, threads, pairs
+
+
+def tell(script: Script, thread: str, text: bytes, *socks: str, gone: str = "") -> None:
+    """Let `thread` send `text` to each of `socks`; `gone` fails."""
+    for sock in socks:
+        error = "BrokenPipeError: [Errno 32] Broken pipe" if sock == gone else ""
+        script.step(thread, "send", sock, data=b"" if error else text, error=error, line=22)
+
+
+def test_a_member_who_was_passed_over() -> None:
+    """While the loop took another off the list that it walks."""
+    script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b)) = group(3)
+    tell(script, one, b"one\n", a, e, b)
+    tell(script, one, b"two\n", a, e, gone=e)
+    tell(script, one, b"three\n", a, b)
+    (finding,) = findings.skipped(script)
+    assert (finding.thread, finding.thing, finding.leaver, finding.line) == (one, b, e, 22)
+    assert "“two⏎”" in str(finding)
+    assert kinds(script) == ["Skipped"]
+
+
+def test_who_gets_it_later_was_not_passed_over() -> None:
+    """Glued to the next one, say: a pool sends each what it has not seen."""
+    script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b)) = group(3)
+    tell(script, one, b"one\n", a, e, b)
+    tell(script, one, b"two\n", a, e, gone=e)
+    tell(script, one, b"two\nthree\n", b)
+    tell(script, one, b"three\n", a, b)
+    assert findings.skipped(script) == []
+
+
+def test_who_gets_nothing_more_is_no_member() -> None:
+    """Nor does one miss anything who speaks, where the speaker does not get his own words."""
+    script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b), (_tom, t)) = group(4)
+    tell(script, one, b"one\n", a, e, b, t)
+    script.step(one, "recv", a, data=b"two\n")
+    tell(script, one, b"two\n", e, t, gone=e)
+    script.step(one, "recv", t, data=b"three\n")
+    tell(script, one, b"three\n", a, t)
+    assert findings.skipped(script) == []
+
+
+def test_another_room_is_not_passed_over() -> None:
+    """While somebody leaves a room, those in another one miss nothing."""
+    script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b), (_tom, t)) = group(4)
+    tell(script, one, b"one\n", b, t)
+    tell(script, one, b"two\n", a, e)
+    tell(script, one, b"three\n", a, e, gone=e)
+    tell(script, one, b"four\n", b, t)
+    assert findings.skipped(script) == []
+
+
+def test_a_smaller_round_is_no_mistake_while_nobody_leaves() -> None:
+    """A room within the group, say."""
+    script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b)) = group(3)
+    tell(script, one, b"one\n", a, e, b)
+    tell(script, one, b"two\n", a, e)
+    tell(script, one, b"three\n", a, e, b)
+    assert findings.skipped(script) == []
+
+
+def closing(*before: tuple[str, str], error: str = "") -> Script:
+    """Write how a socket is closed on which another thread waits, until something comes."""
+    script = Script()
+    (one, _two), ((ann, there), _ben) = chat(script)
+    for kind, detail in before:
+        script.step("main", kind, ann, detail=detail)  # type: ignore[arg-type]
+    script.stuck(one, "recv", ann)
+    began = script.clock
+    script.clock += 1_000_000
+    script.step("main", "close", ann, line=50)
+    script.step(one, "send", there, data=b"hello")
+    script.happen("thread 3", "recv", ann, began, data=b"" if error else b"hello", error=error)
+    return script
+
+
+def test_a_socket_closed_while_another_thread_waits() -> None:
+    """That does not wake it; a shutdown before would."""
+    (finding,) = findings.closed_while_waiting(closing())
+    assert (finding.thread, finding.waiting, finding.line) == ("main", "thread 3", 50)
+    assert kinds(closing()) == ["ClosedWhileWaiting"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        closing(("shutdown", "SHUT_RDWR")),
+        closing(("settimeout", "0.5")),
+        closing(error="OSError: [WinError 10038] not a socket"),
+    ],
+)
+def test_a_wait_that_ends_by_itself(script: Script) -> None:
+    """After a shutdown, with a time limit, or where the system wakes it."""
+    assert findings.closed_while_waiting(script) == []
+
+
+def short(*after: tuple[str, dict[str, object]]) -> Script:
+    """Write a send that takes 4 of 10 bytes, and what comes behind it."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    script.step(one, "send", there, data=b"abcd", detail="4 of 10 bytes", rest=b"efghij", line=22)
+    for kind, facts in after:
+        script.step(one, kind, "" if kind == "select" else there, **facts)  # type: ignore[arg-type]
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [short(("send", {"data": b"next\n"}), ("recv", {"data": b"x"})), short(("close", {}))],
+    ids=["something else", "the end"],
+)
+def test_the_rest_of_a_send_that_nobody_sent(script: Script) -> None:
+    """Something else comes in its place, or the end."""
+    (finding,) = findings.lost_rests(script)
+    assert (finding.thread, finding.thing, finding.line) == ("thread 2", "socket 3", 22)
+    assert "4 of 10 bytes" in str(finding)
+    assert kinds(script)[0] == "LostRest"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        short(),
+        short(("send", {"data": b"efghij"})),
+        short(("send", {"data": b"ef", "rest": b"ghij"}), ("send", {"data": b"ghij more"})),
+        short(("select", {}), ("close", {})),
+        short(("select", {}), ("send", {"data": b"too slow\n"}), ("close", {})),
+    ],
+    ids=["yet", "at once", "in pieces", "given up", "with a last word"],
+)
+def test_the_rest_of_a_send_that_was_kept(script: Script) -> None:
+    """It is sent later, or the receiver is given up after a wait."""
+    assert findings.lost_rests(script) == []
+
+
+def spoken(first: bytes, second: bytes, stamp: bytes = b"", leaves: bool = False) -> Script:
+    """Write what two members say, and how it is passed on to the other, with `stamp` before it."""
+    script, (one, two, *_more), ((_ann, a), (_ben, b)) = group(2)
+    script.step(one, "recv", a, data=first)
+    tell(script, one, stamp + first, b)
+    if leaves:
+        script.step(one, "recv", a)
+    script.step(two, "recv", b, data=second)
+    tell(script, two, stamp + second, a)
+    return script
+
+
+def test_a_name_that_two_have_used() -> None:
+    """And the server has passed both on."""
+    script = spoken("Teacher：no homework\n".encode(), "Teacher：homework\n".encode())
+    (finding,) = findings.shared_names(script)
+    assert (finding.name, finding.thing, finding.other) == ("“Teacher”", "socket 5", "socket 3")
+    assert kinds(script) == ["SharedName"]
+
+
+def test_words_before_a_colon_are_not_always_a_name() -> None:
+    """Who sends JSON has said his name, and what else there is, in quotation marks."""
+    script = spoken(b'{"from": "ann"}\n', b'{"from": "ben"}\n')
+    assert findings.shared_names(script) == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        spoken(b"Ann: hi\n", b"Ben: hi\n"),
+        spoken(b"Ann: hi\n", b"Ann: hello\n", stamp=b"5: "),
+        spoken(b"Ann: hi\n", b"Ann: hello\n", leaves=True),
+        spoken(b"Ann: hi\n", b"Ann: hi\n"),
+        spoken(b"\xffAnn: hi\n", b"\xffAnn: hello\n"),
+    ],
+    ids=["two names", "stamped", "free again", "the same words", "no text"],
+)
+def test_names_that_are_nobody_elses(script: Script) -> None:
+    """Whose words were passed on must be certain."""
+    assert findings.shared_names(script) == []
+
+
+def test_signs_that_command_a_screen() -> None:
+    """They are shown as what they are, not obeyed."""
+    script = spoken(b"\x1b[2Jhello\n", b"\xe2\x80\xaeabc\n")
+    one, two = findings.screen_commands(script)
+    assert (one.text, two.text) == ("“\\x1b[2Jhello”", "“\\u202eabc”")
+    assert kinds(script) == ["ScreenCommand"]
+    assert findings.screen_commands(spoken(b"\x00\x00\x00\x1bhello\n", b"\x07\n")) == []
+
+
+def test_threads_that_a_ctrl_c_has_left() -> None:
+    """Python waits for them; not for daemons, nor for those that have ended."""
+    script = Script()
+    (one, two), ((_ann, ann_there), (_ben, ben_there)) = chat(script)
+    daemon = script.new_thing("thread", daemon=True).label
+    for thread, sock in ((one, ann_there), (two, ben_there), (daemon, ann_there)):
+        script.stuck(thread, "recv", sock)
+    script.step(two, "run", error="")
+    assert findings.left_running(script) == []
+    script.step("main", "run", error="KeyboardInterrupt: ")
+    (finding,) = findings.left_running(script)
+    assert (finding.thread, finding.kind, finding.thing) == (one, "recv", ann_there)
+    assert kinds(script) == ["LeftRunning"]
 
 
 def test_findings_of_one_kind_are_said_once() -> None:

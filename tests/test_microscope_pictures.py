@@ -141,7 +141,7 @@ def test_a_board_says_why_all_is_still() -> None:
         "  lock 1: held by thread 2; thread 3 waiting",
         "Connections:",
         "  socket 2 ⇄ socket 3: nothing under way",
-        "  socket 4 ⇄ socket 5: nothing under way",
+        "  socket 4 ⇄ socket 5: under way: 70,000 bytes for socket 4",
     ]
     assert board(crossed()).text.startswith("⚠ Deadlock: thread 2, thread 3 wait for each other.")
 

@@ -130,6 +130,39 @@ def test_names_taken_out_of_their_modules_are_replaced_and_put_back() -> None:
     assert vars(stage4_broadcast)["Lock"] is original
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_is_left_alone(tmp_path: Path) -> None:
+    """It waits for no lock that a thread of its parent had, and leaves no recording."""
+    status, _output, errors, recording = run_script(tmp_path, microscope_scripts.FORKING)
+    assert status == 0, errors
+    assert errors.count("The recording is in") == 1
+    assert not [event for event in recording.events if event.data == b"hello"]
+
+
+def test_an_exception_of_the_main_thread_is_named(tmp_path: Path) -> None:
+    """Without our own frames in the traceback, also when it was the command that ran the script."""
+    (tmp_path / "script.py").write_text(microscope_scripts.FAILING)
+    process = python("-m", "chatstages", "microscope", "script.py", cwd=tmp_path)
+    _output, errors = process.communicate(timeout=PATIENCE * 3)
+    assert process.returncode == 1
+    assert "⚠ main was ended by an exception: ValueError: on purpose." in errors
+    assert 'script.py:4  raise ValueError("on purpose")' in errors
+    assert errors.count('  File "') == 1
+
+
+def test_a_page_can_be_had_instead(tmp_path: Path) -> None:
+    """With what is suspicious, which is also said at the end."""
+    (tmp_path / "script.py").write_text("import socket\none, two = socket.socketpair()\none.send(b'')\n")
+    process = python("-m", "chatstages.microscope", "-o", "out.html", "script.py", cwd=tmp_path)
+    _output, errors = process.communicate(timeout=PATIENCE * 3)
+    assert "⚠ main has sent nothing (b'') on socket 1" in errors
+    assert "script.py:3  one.send(b'')" in errors
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "has sent nothing" in page
+    assert page.lower().startswith("<!doctype html>")
+
+
 def test_a_module_that_takes_them_inside_gets_them_back_as_they_were() -> None:
     """An import in the block leaves nothing of ours in the module."""
     module = ModuleType("taken_inside")
@@ -716,6 +749,37 @@ def test_select_select_names_the_sockets() -> None:
     assert (event.detail, event.other) == ("socket 1, socket 2", "socket 2")
 
 
+@pytest.mark.parametrize("name", ["poll", "epoll"])
+def test_a_poll_object_names_the_sockets(name: str) -> None:
+    """As a selector does, which is made of one, and counted once."""
+    if not hasattr(select, name):
+        pytest.skip("this system has none")
+    with microscope() as scope:
+        one, two = socket.socketpair()
+        poll = getattr(select, name)()
+        with one, two:
+            poll.register(one, select.POLLIN)
+            poll.register(two.fileno(), select.POLLIN)
+            assert poll.poll(0) == []
+            one.send(b"x")
+            assert poll.poll(PATIENCE) == [(two.fileno(), select.POLLIN)]
+            poll.unregister(one)
+            poll.modify(two, select.POLLOUT)
+            assert poll.poll(timeout=-1) if name == "epoll" else poll.poll(-1)
+            if name == "epoll":
+                assert isinstance(poll, select.epoll)
+                with select.epoll.fromfd(os.dup(poll.fileno())) as other:
+                    assert isinstance(other, select.epoll)
+                assert not poll.closed
+                with poll as same:
+                    assert same is poll
+                assert poll.closed
+    found = [(event.detail, event.other) for event in scope.of("select")]
+    both = "socket 1, socket 2"
+    assert found == [(both, ""), (both, "socket 2"), ("socket 2", "socket 2")]
+    assert type(getattr(select, name)()).__module__ == "select"
+
+
 @pytest.mark.parametrize("kind", [selectors.DefaultSelector, selectors.SelectSelector])
 def test_a_selector_names_the_sockets_it_waits_for_now(kind: type[selectors.BaseSelector]) -> None:
     """One event for one call, with those that are registered by then."""
@@ -838,6 +902,89 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, text: str) -> None:
         load(tmp_path / "x.json")
 
 
+# --- what is made of locks ----------------------------------------------------------------------------
+
+
+def test_who_waits_for_a_queue_a_barrier_or_a_future_is_seen() -> None:
+    """And nothing of the locks inside them."""
+    with microscope() as scope:
+        letters: queue.Queue[str] = queue.Queue(1)
+        meeting = threading.Barrier(2)
+
+        def write() -> str:
+            meeting.wait()
+            letters.put("hello")
+            return letters.get()
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(write)
+            meeting.wait()
+            assert answer.result() == "hello"
+        with suppress(queue.Empty):
+            letters.get(block=False)
+    found = {(event.thing, event.detail, event.error) for event in scope.of("wait") if event.detail != "join"}
+    assert found == {
+        ("barrier 1", "", ""),
+        ("queue 1", "put", ""),
+        ("queue 1", "get", ""),
+        ("queue 1", "get", "Empty: "),
+        ("future 1", "result", ""),
+    }
+    assert scope.things["queue 1"].name == "letters"
+    assert not scope.explain()
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_exception_of_a_job_is_lost_where_nobody_asks_for_it(asks: bool) -> None:
+    """With `result`, or `exception`, it is no secret."""
+    with microscope() as scope, ThreadPoolExecutor(1) as pool:
+        job = pool.submit(lambda: 1 / 0)
+        if asks:
+            assert isinstance(job.exception(), ZeroDivisionError)
+    assert len(scope.explain()) == (0 if asks else 1)
+
+
+def test_who_waits_for_a_thread_that_wants_his_lock() -> None:
+    """Both are stuck; here a limit on the time ends it."""
+    with microscope() as scope:
+        lock = threading.Lock()
+
+        def work() -> None:
+            with lock:
+                pass
+
+        thread = threading.Thread(target=work)
+        with lock:
+            thread.start()
+            thread.join(0.1)
+        thread.join()
+    (finding,) = scope.explain()
+    assert "main waits in join on thread 1 and holds lock 1" in str(finding)
+
+
+def test_an_empty_datagram_is_something() -> None:
+    """Not the end of a stream, and not nothing."""
+    with microscope() as scope:
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
+            one.bind(("127.0.0.1", 0))
+            for _each in range(9):
+                two.sendto(b"", one.getsockname())
+                assert one.recv(10) == b""
+    assert not scope.explain()
+
+
+def test_a_thread_that_waits_for_a_queue_is_shown_so() -> None:
+    """On the board; what others do in the meantime does not hide it."""
+    with microscope() as scope:
+        letters: queue.Queue[int] = queue.Queue()
+        reader = threading.Thread(target=letters.get)
+        reader.start()
+        while "get queue 1" not in scope.board().text:
+            pass  # pytest's timeout ends it
+        letters.put(1)
+        reader.join()
+
+
 # --- another process ---------------------------------------------------------------------------------
 
 
@@ -855,6 +1002,7 @@ def test_a_script_runs_unchanged_in_another_process(tmp_path: Path) -> None:
     status, output, errors, recording = run_script(tmp_path, microscope_scripts.GROUP)
     assert (status, output) == (0, "done\n"), errors
     assert str(tmp_path / "out.json") in errors
+    assert errors.endswith("Nothing suspicious.\n")
     found = [event.kind for event in recording.events]
     assert (found.count("accept"), found.count("start"), found.count("run")) == (2, 3, 3)
     heard = [thing.received for thing in recording.things.values() if thing.role == "client"]
@@ -944,13 +1092,20 @@ shell.run_cell("from threading import Lock")
 first = shell.run_cell("%%microscope\\nlock = Lock()\\nwith lock: pass\\n6 * 7")
 assert not first.error_in_exec, first
 print([(e.kind, e.line) for e in shell.user_ns["scope"].events], shell.user_ns["_"])
+from chatstages.microscope.evidence import place
+print({place(e.file, e.line) for e in shell.user_ns["scope"].events})
 second = shell.run_cell("%%microscope mine\\nimport socket\\nsocket.socket().close()\\n1 / 0")
+for wrong in ("%%microscope 5\\n1", "%%microscope\\nawait print(2)"):
+    print(type(shell.run_cell(wrong).error_in_exec).__name__)
 print(type(second.error_in_exec).__name__, [e.kind for e in shell.user_ns["mine"].events])
 """
     process = python("-c", source)
     output, errors = process.communicate(timeout=PATIENCE * 3)
-    assert "[('acquire', 2), ('release', 2)] 42" in output, output + errors
+    assert "[('acquire', 3), ('release', 3)] 42" in output, output + errors
+    assert "{'cell [1], line 3'}" in output
     assert "ZeroDivisionError ['close']" in output
+    assert output.count("UsageError\n") == 2
+    assert "with microscope() as scope:" in output + errors
 
 
 def test_the_core_loads_nothing_of_jupyter() -> None:

@@ -22,11 +22,16 @@ __all__ = ["Scope", "load", "microscope", "register"]
 def run_cell(shell: Any, name: str, cell: str) -> None:
     """Run `cell` under the microscope; the scope is in the user's variable `name` from its first line on.
 
-    The value of the last line is shown, as ever. Raises what the cell raises.
+    The value of the last line is shown, as ever. Raises what the cell raises, and UsageError, which IPython
+    shows as one line, for a `name` that is none, and for a cell with an `await`: a magic cannot wait for it.
     """
+    from IPython.core.error import UsageError  # who calls this has IPython
+
     name = name.strip() or "scope"
     if not name.isidentifier():
-        raise ValueError(_("{name} cannot be the name of a variable.").format(name=repr(name)))
+        raise UsageError(_("{name} cannot be the name of a variable.").format(name=repr(name)))
+    if shell.should_run_async(cell, transformed_cell=shell.transform_cell(cell)):
+        raise UsageError(_("Where a cell awaits something, write “with microscope() as scope:” around it."))
     codes = compiled(shell, cell)
     with microscope() as scope:
         shell.user_ns[name] = scope
@@ -40,7 +45,7 @@ def run_cell(shell: Any, name: str, cell: str) -> None:
 
 def compiled(shell: Any, cell: str) -> list[Any]:
     """Return the cell as code: all of it, and its last line by itself if that is to be shown."""
-    source = shell.transform_cell(cell)
+    source = "\n" + shell.transform_cell(cell)  # lines are counted from that of the magic on
     file = shell.compile.cache(source, shell.execution_count, raw_code=cell)
     body = ast.parse(source, file).body
     last = [body.pop()] if body and isinstance(body[-1], ast.Expr) else []

@@ -45,5 +45,8 @@ def microscope(
     try:
         watch.begin(modules)
         yield Scope(recording)
+    except KeyboardInterrupt as error:
+        recorder.ended_by(error)
+        raise
     finally:
         watch.end()

@@ -13,6 +13,7 @@ import os
 import runpy
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
@@ -20,9 +21,15 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
+# All that is wanted at the end is imported now: what an import runs while a process ends lets Python forget
+# that a Ctrl-C was the reason.
 from chatstages.locale import _
 from chatstages.microscope import Scope, microscope
+from chatstages.microscope.findings import explain
+from chatstages.microscope.pictures import save_page
+from chatstages.microscope.recorder import current
 
+PAGES = (".html", ".htm")
 OURS = (__file__, runpy.__file__, "<frozen runpy>")
 
 
@@ -34,8 +41,9 @@ def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
     """Run `argv`, a script or ``-m`` and a module, and what it is given, as Python itself would.
 
     Its sockets, threads and locks are recorded until the process ends: then, after its last thread, the
-    recording is written to `out` (by default named after the script, in the current folder). Whatever ends
-    the script goes through: its exit status stays what it is. Raises CannotRun before it has begun.
+    recording is written to `out` (by default named after the script, in the current folder), or, if that is
+    called .html, a page with the pictures of it; what is suspicious goes to stderr. Whatever ends the script
+    goes through: its exit status stays what it is. Raises CannotRun before it has begun.
     """
     is_module = argv[0] == "-m"
     name = argv[1] if is_module else argv[0]
@@ -51,16 +59,42 @@ def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
     scope = stack.enter_context(microscope())
     target = target.absolute()  # the program may go to another folder
 
-    def finish() -> None:
-        stack.close()
-        write(scope, target)
+    process = os.getpid()
 
-    atexit.register(finish)  # that is after the last thread has ended
+    def finish() -> None:
+        if os.getpid() == process:  # a forked child has nothing to tell
+            stack.close()
+            write(scope, target)
+
+    def finish_after_threads() -> None:
+        if os.getpid() != process:
+            return
+        others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+        if not all(thread.daemon for thread in others):
+            note(KeyboardInterrupt())  # else Python would be waiting for them still
+        finish()
+        with suppress(KeyboardInterrupt, OSError, ValueError):  # it may take seconds, and nobody may read it
+            sys.stderr.write(f"{explain(scope.recording)!r}\n")
+
+    atexit.register(finish_after_threads)
     write_when_killed(finish)
     sys.excepthook = without_us(sys.excepthook)
     sys.argv = [name, *argv[2 if is_module else 1 :]]
-    run()
+    try:
+        run()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        note(error)
+        raise
     return 0
+
+
+def note(error: BaseException) -> None:
+    """Take note of what has ended the main thread, where that is not known yet."""
+    recorder = current()
+    if recorder is not None and not Scope(recorder.recording).of("run", thread="main"):
+        recorder.ended_by(error)
 
 
 def prepare_script(name: str) -> Any:
@@ -99,13 +133,17 @@ def prepare_module(name: str) -> Any:
 
 
 def write(scope: Scope, target: Path) -> None:
-    """Write the recording, and say so."""
+    """Write the recording, or its pictures, and say so."""
+    is_page = target.suffix in PAGES
     try:
-        scope.save(target)
+        save_page(scope.recording, target) if is_page else scope.save(target)
     except OSError as error:
         sys.stderr.write(f"{target}: {error.strerror}\n")
         return
-    sentence = _("The recording is in {file}: {count} events. Perfetto (ui.perfetto.dev) shows it.")
+    if is_page:
+        sentence = _("The pictures are in {file}: {count} events. Open it in a browser.")
+    else:
+        sentence = _("The recording is in {file}: {count} events. Perfetto (ui.perfetto.dev) shows it.")
     with suppress(OSError, ValueError):  # nobody reads what we say any more
         sys.stderr.write(sentence.format(file=target, count=len(scope.events)) + "\n")
 
@@ -128,7 +166,7 @@ def without_us(hook: Any) -> Any:
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         inner = trace
-        while inner is not None and not is_ours(inner):
+        while inner is not None and inner.tb_frame.f_code.co_filename != __file__:
             inner = inner.tb_next  # who called us
         while inner is not None and is_ours(inner):
             inner = inner.tb_next
@@ -149,7 +187,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m chatstages.mi
         usage="%(prog)s [-o FILE] SCRIPT|-m MODULE [ARGUMENTS]",
         description=_("Run a program, and record what its sockets, threads and locks do."),
     )
-    parser.add_argument("-o", dest="out", metavar=_("FILE"), help=_("where to write the recording"))
+    parser.add_argument(
+        "-o",
+        dest="out",
+        metavar=_("FILE"),
+        help=_("where to write the recording; a page with the pictures if it ends in .html"),
+    )
     arguments = list(sys.argv[1:] if argv is None else argv)
     # What comes behind the program's name is the program's own.
     taken = 0

@@ -1,30 +1,32 @@
-"""Findings about what was sent and received: messages glued and cut, characters cut, sends of nothing."""
+"""Findings about what was sent and received: messages glued, cut, mixed, or lost; sends of nothing."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import names, quote
+from chatstages.microscope.evidence import Finding, names, quote
 from chatstages.microscope.recording import Event, Recording
 from chatstages.microscope.streams import Stream, arrows, cuts, streams
 
+ENDS = ("shutdown", "close")
 
-class Glued(NamedTuple):
-    """Several sends that have arrived as one recv, or one send that has arrived as several."""
 
-    events: tuple[int, ...]
-    thread: str  # that received
-    thing: str  # the socket on which
-    file: str
-    line: int
+@dataclass(frozen=True, repr=False)
+class Glued(Finding):
+    """Several sends that have arrived as one recv, or one send that has arrived as several.
+
+    `thread` is the one that received, on the socket `thing`.
+    """
+
     sends: int
     recvs: int
     text: str
-    is_lines: bool  # newlines end the messages: then a receiver can part them again
+    is_framed: bool  # then a receiver can part them again
 
     def __str__(self) -> str:
         if self.sends > 1:
@@ -51,42 +53,38 @@ def glued(recording: Recording) -> list[Glued]:
             if arrow.send and arrow.recv:
                 by_recv[arrow.recv.number].append(arrow.send)
                 by_send[arrow.send.number].append(arrow.recv)
-        is_lines = stream.is_lines
+        is_framed = stream.is_framed
         for recv in stream.recvs:
             if len(sends := by_recv[recv.number]) > 1:
-                found.append(merged(recv, sends, is_lines))
+                found.append(merged(recv, sends, is_framed))
         for send in stream.sends:
             if len(recvs := by_send[send.number]) > 1:
-                found.append(parted(send, recvs, is_lines))
+                found.append(parted(send, recvs, is_framed))
     return sorted(found, key=lambda finding: finding.events[-1])
 
 
-def merged(recv: Event, sends: list[Event], is_lines: bool) -> Glued:
+def merged(recv: Event, sends: list[Event], is_framed: bool) -> Glued:
     """Return the finding for one recv with several sends in it."""
     numbers = (*(send.number for send in sends), recv.number)
     place = (numbers, recv.thread, recv.thing, recv.file, recv.line)
-    return Glued(*place, len(sends), 1, quote(recv.data), is_lines)
+    return Glued(*place, len(sends), 1, quote(recv.data), is_framed)
 
 
-def parted(send: Event, recvs: list[Event], is_lines: bool) -> Glued:
+def parted(send: Event, recvs: list[Event], is_framed: bool) -> Glued:
     """Return the finding for one send that has come in several recvs."""
     numbers = (send.number, *(recv.number for recv in recvs))
     last = recvs[-1]
     place = (numbers, last.thread, last.thing, last.file, last.line)
-    return Glued(*place, 1, len(recvs), quote(send.data), is_lines)
+    return Glued(*place, 1, len(recvs), quote(send.data), is_framed)
 
 
-class CutCharacter(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class CutCharacter(Finding):
     """A character of which one recv has brought the beginning, and the next the rest."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     character: str
     place: int  # of its first byte in the stream
-    is_lines: bool
+    is_framed: bool
 
     def __str__(self) -> str:
         sentence = _(
@@ -107,22 +105,17 @@ def cut_characters(recording: Recording) -> list[CutCharacter]:
     """Return every character that was cut in two on the way."""
     found = []
     for stream in streams(recording):
-        is_lines = stream.is_lines
+        is_framed = stream.is_framed
         for cut in cuts(stream):
             recv = cut.recv
             where = ((recv.number, cut.rest.number), recv.thread, recv.thing, recv.file, recv.line)
-            found.append(CutCharacter(*where, cut.character, cut.place, is_lines))
+            found.append(CutCharacter(*where, cut.character, cut.place, is_framed))
     return found
 
 
-class EmptySend(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class EmptySend(Finding):
     """A send of nothing."""
-
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
 
     def __str__(self) -> str:
         sentence = _("{thread} has sent nothing (b'') on {thing}: no byte goes over the line")
@@ -138,21 +131,84 @@ class EmptySend(NamedTuple):
 
 def empty_sends(recording: Recording) -> list[EmptySend]:
     """Return every send of nothing."""
+    datagrams = {label for label, thing in recording.things.items() if thing.datagram}
     return [
         EmptySend((event.number,), event.thread, event.thing, event.file, event.line)
         for event in recording.events
-        if event.kind == "send" and not event.data and not event.error
+        if event.kind == "send" and not event.data and not event.error and event.thing not in datagrams
     ]
 
 
-class Mixed(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class LostRest(Finding):
+    """A send that took only a part of what it was given, and nobody has sent the rest."""
+
+    detail: str  # how many of how many bytes
+
+    def __str__(self) -> str:
+        sentence = _("send on {thing} took only {detail}, and {thread} never sent the rest")
+        return sentence.format(thing=self.thing, detail=sizes(self.detail), thread=self.thread)
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "On a socket with a time limit, or one that does not block, send may take less than it is given, "
+            "and says how much. Keep the rest and send it later, or let a blocking socket sendall."
+        )
+
+
+def sizes(detail: str) -> str:
+    """Return "3 of 10 bytes" in the reader's language."""
+    sent, _of, whole, _bytes = detail.split()
+    return _("{sent} of {whole} bytes").format(sent=f"{int(sent):,}", whole=f"{int(whole):,}")
+
+
+def lost_rests(recording: Recording) -> list[LostRest]:
+    """Return every send whose rest was not sent: something else came behind it, or the end of the connection.
+
+    Who waits (select) before the end has kept the rest, and gives a slow receiver up; a last word to such a
+    one, with the end right behind it, is no mistake either.
+    """
+    found, selects = list[LostRest](), defaultdict[str, list[int]](list)
+    by_socket = defaultdict[str, list[Event]](list)
+    for event in recording.events:
+        if event.kind == "select":
+            selects[event.thread].append(event.number)
+        elif event.kind in ("send", "recv", *ENDS) and not event.error:
+            by_socket[event.thing].append(event)
+    for events in by_socket.values():
+        behind = len(events)  # the place of the next event that is no recv
+        for place in reversed(range(len(events))):
+            send = events[place]
+            if send.rest and is_lost(send, events[behind : behind + 2], selects[send.thread]):
+                where = (send.thread, send.thing, send.file, send.line)
+                found.append(LostRest((send.number, events[behind].number), *where, send.detail))
+            if send.kind != "recv":
+                behind = place
+    return sorted(found, key=lambda finding: finding.events)
+
+
+def is_lost(send: Event, following: list[Event], selects: list[int]) -> bool:
+    """Tell whether what `send` has left over was not sent by what comes next on its socket."""
+    if not following:
+        return False
+    behind, *more = following
+    if behind.kind == "send":
+        return not continues(behind, send.rest) and not any(event.kind in ENDS for event in more)
+    return bisect(selects, send.number) == bisect(selects, behind.number)  # nobody has waited in between
+
+
+def continues(send: Event, rest: bytes) -> bool:
+    """Tell whether `send` was given what a send before it had left over: as far as both are known."""
+    given = send.data + send.rest
+    return given.startswith(rest[: len(given)])
+
+
+@dataclass(frozen=True, repr=False)
+class Mixed(Finding):
     """A message passed on in pieces, with something of another thread's between them."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     others: str
 
     def __str__(self) -> str:
@@ -167,15 +223,19 @@ class Mixed(NamedTuple):
 
 def mixed(recording: Recording) -> list[Mixed]:
     """Return every place where a message that was passed on in pieces was mixed with another thread's."""
-    sends: dict[str, list[Event]] = defaultdict(list)
+    sends = defaultdict[str, list[Event]](list)  # of each socket, in the order of its stream
+    mine = defaultdict[str, dict[str, list[Event]]](lambda: defaultdict(list))  # of each thread, by socket
     for event in recording.events:
         if event.kind == "send" and event.data:
             sends[event.thing].append(event)
+            mine[event.thread][event.thing].append(event)
     found = list[Mixed]()
     for stream in streams(recording):
         for first, second in neighbours(stream):
-            for sock, passed in sends.items():
-                found += interrupted(sock, passed, first, second)
+            for sock, passed in mine[first.thread].items():
+                place = bisect(passed, second.number, key=lambda send: send.number)
+                if 0 < place < len(passed) and passed[place - 1].number > first.number:
+                    found += interrupted(passed[place - 1], passed[place], sends[sock], first, second)
     return found
 
 
@@ -187,18 +247,21 @@ def neighbours(stream: Stream) -> Iterator[tuple[Event, Event]]:
             yield one.recv, two.recv
 
 
-def interrupted(sock: str, sends: list[Event], first: Event, second: Event) -> Iterator[Mixed]:
-    """Yield the finding, if between the passing on of `first` and of `second` others have sent on `sock`."""
-    before = [s for s in sends if s.thread == first.thread and first.number < s.number < second.number]
-    after = [s for s in sends if s.thread == first.thread and s.number > second.number]
-    if not (before and after and passes_on(before[-1], first) and passes_on(after[0], second)):
-        return
-    begin, end = before[-1], after[0]
-    between = [s for s in sends if begin.offset < s.offset < end.offset and s.thread != first.thread]
-    if between:
-        numbers = (begin.number, between[0].number, end.number)
-        others = names([send.thread for send in between])
-        yield Mixed(numbers, first.thread, sock, begin.file, begin.line, others)
+def interrupted(begin: Event, end: Event, sends: list[Event], first: Event, second: Event) -> Iterator[Mixed]:
+    """Yield the finding, if between the passing on of `first` and of `second` others have sent there."""
+    if passes_on(begin, first) and passes_on(end, second):
+        others = between(sends, begin.offset, end.offset)
+        others = [send for send in others if send.thread != begin.thread]
+        if others:
+            numbers = (begin.number, others[0].number, end.number)
+            who = names([send.thread for send in others])
+            yield Mixed(numbers, begin.thread, begin.thing, begin.file, begin.line, who)
+
+
+def between(sends: list[Event], begin: int, end: int) -> list[Event]:
+    """Return those of `sends`, in the order of their stream, that begin between two of its places."""
+    at = [bisect(sends, place, key=lambda send: send.offset) for place in (begin, end - 1)]
+    return sends[at[0] : at[1]]
 
 
 def passes_on(send: Event, recv: Event) -> bool:

@@ -5,25 +5,23 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, MADE_ONCE, Hold, function_at, holds, names, place
-from chatstages.microscope.moment import as_doing
+from chatstages.microscope.evidence import FOREVER, MADE_ONCE, Finding, Hold, function_at, holds, names, place
+from chatstages.microscope.moment import SLOW, as_doing, verb
 from chatstages.microscope.recording import Doing, Recording
 
+AT_ONCE = 1_000_000  # nanoseconds: who only looks whether a lock is free does not wait for it
 TOO_LONG = 50_000_000  # nanoseconds that others may be kept waiting for a lock by somebody who waits himself
 
 
-class LockOverlap(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class LockOverlap(Finding):
     """Two threads at once in the same guarded lines, each with a lock of its own."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     other_thread: str
     other_thing: str
     made_at: str
@@ -34,7 +32,7 @@ class LockOverlap(NamedTuple):
             "{thread} and {other_thread} are not kept apart at {where}: one takes {thing}, the other "
             "{other_thing}, two locks made at {made_at}"
         )
-        return sentence.format(**self._asdict(), where=place(self.file, self.line))
+        return sentence.format(**vars(self), where=place(self.file, self.line))
 
     @property
     def advice(self) -> str:
@@ -58,18 +56,15 @@ def own_locks(recording: Recording) -> list[LockOverlap]:
         takers[wait.doing.thing].add(wait.thread)
     for hold in holds(recording):
         made = things.get(hold.lock)
-        if (
-            hold.acquire
-            and made
-            and made.what == "lock"
-            and function_at(made.file, made.line) not in MADE_ONCE
-        ):
+        is_own = made and made.what == "lock" and made.maker == hold.thread  # not one for each client, say
+        if hold.acquire and made and is_own and function_at(made.file, made.line) not in MADE_ONCE:
             sites[hold.acquire.file, hold.acquire.line, made.file, made.line].append(hold)
     found: dict[tuple[str, str], LockOverlap] = {}
     for (file, line, made_in, made_on), group in sites.items():
         lonely = sorted((h for h in group if len(takers[h.lock]) == 1), key=lambda hold: hold.begin)
         for one, two, shared in pairs(lonely):
-            if shared > found.get((one.lock, two.lock), (0,) * 9)[8] or (one.lock, two.lock) not in found:
+            known = found.get((one.lock, two.lock))
+            if known is None or shared > known.nanoseconds:
                 numbers = tuple(h.acquire.number for h in (one, two) if h.acquire)
                 made_at, first = place(made_in, made_on), (numbers, one.thread, one.lock, file, line)
                 overlap = LockOverlap(*first, two.thread, two.lock, made_at, shared)
@@ -82,22 +77,29 @@ def pairs(lonely: list[Hold]) -> Iterator[tuple[Hold, Hold, int]]:
     by_lock: dict[str, list[Hold]] = defaultdict(list)
     for hold in lonely:
         by_lock[hold.lock].append(hold)
-    for ones, twos in combinations(list(by_lock.values())[:40], 2):
+    rows = [by_lock[lock] for lock in sorted(by_lock, key=lambda lock: (len(lock), lock))]
+    for ones, twos in combinations(rows[:40], 2):
         if ones[0].thread == twos[0].thread:
             continue
-        shared = [(min(a.end, b.end) - max(a.begin, b.begin), a, b) for a in ones[:200] for b in twos[:200]]
-        most, one, two = max(shared, key=lambda entry: entry[0])
-        yield one, two, max(0, most)
+        yield max(side_by_side(ones, twos), key=lambda entry: entry[2])
 
 
-class Deadlock(NamedTuple):
+def side_by_side(ones: list[Hold], twos: list[Hold]) -> Iterator[tuple[Hold, Hold, int]]:
+    """Yield neighbours of two rows of holds, each in order of time, and for how long both have lasted."""
+    first = second = 0
+    while first < len(ones) and second < len(twos):
+        one, two = ones[first], twos[second]
+        yield one, two, max(0, min(one.end, two.end) - max(one.begin, two.begin))
+        if one.end <= two.end:
+            first += 1
+        else:
+            second += 1
+
+
+@dataclass(frozen=True, repr=False)
+class Deadlock(Finding):
     """Threads each of which waits for a lock that the next one holds, and the last for one of the first."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     threads: tuple[str, ...]
     locks: tuple[str, ...]  # each waits for the one of its place
     places: tuple[str, ...]
@@ -105,7 +107,7 @@ class Deadlock(NamedTuple):
     def __str__(self) -> str:
         step = _("{thread} waits for {lock} ({place})")
         steps = zip(self.threads, self.locks, self.places, strict=True)
-        circle = "; ".join(
+        circle = _("; ").join(
             step.format(thread=thread, lock=lock, place=where) for thread, lock, where in steps
         )
         return _("Deadlock: {circle}. Each holds what the one before it waits for").format(circle=circle)
@@ -114,6 +116,39 @@ class Deadlock(NamedTuple):
     def advice(self) -> str:
         """What to look at, and what mends it."""
         return _("Let every thread take the locks in the same order, or make do with one lock.")
+
+
+@dataclass(frozen=True, repr=False)
+class SelfDeadlock(Finding):
+    """A thread that waits for a lock that it holds itself."""
+
+    def __str__(self) -> str:
+        return _("{thread} waits for {thing}, which it holds itself").format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "A Lock knows no owner: who has it and takes it once more waits for ever. Look at what is called "
+            "while it is held; or take an RLock."
+        )
+
+
+def self_deadlocks(recording: Recording) -> list[SelfDeadlock]:
+    """Return who has waited in vain for a lock of his own; where another gave it back, that was a signal."""
+    things, found = recording.things, []
+    owned: dict[str, list[Hold]] = defaultdict(list)
+    for hold in holds(recording):
+        owned[hold.lock].append(hold)
+    vain = {event.number for event in recording.events if event.detail == "not acquired"}
+    for wait in waits(recording):
+        doing = wait.doing
+        is_vain = (wait.number < 0 or wait.number in vain) and wait.end - doing.since > AT_ONCE
+        own = [h for h in owned[doing.thing] if h.thread == wait.thread and h.begin <= doing.since]
+        if is_vain and any(wait.end <= hold.end for hold in own) and things[doing.thing].what == "lock":
+            where = (wait.thread, doing.thing, doing.file, doing.line)
+            found.append(SelfDeadlock((wait.number,) if wait.number >= 0 else (), *where))
+    return found
 
 
 class Wait(NamedTuple):
@@ -164,8 +199,8 @@ def follow(last: Wait, held: dict[str, list[Hold]], waiting: dict[str, list[Wait
         hold = latest(owned, bisect_right(owned, time, key=lambda h: h.begin))
         if hold is None or time >= hold.end:
             return []
-        if hold.thread == last.thread and len(circle) > 1:
-            return circle
+        if hold.thread == last.thread:
+            return circle if len(circle) > 1 else []
         steps = waiting[hold.thread]
         following = latest(steps, bisect_right(steps, time, key=lambda w: w.doing.since))
         if following is None or time >= following.end or following in circle:
@@ -198,14 +233,13 @@ def deadlock(circle: list[Wait]) -> Deadlock:
     )
 
 
-class HeldWhileBlocked(NamedTuple):
-    """A thread that waits for the network while others wait for a lock that it holds."""
+@dataclass(frozen=True, repr=False)
+class HeldWhileBlocked(Finding):
+    """A thread that waits, in the network or for another, while others wait for a lock that it holds.
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str  # the socket
-    file: str
-    line: int
+    `thing` is the socket.
+    """
+
     kind: str
     lock: str
     peer: str  # the other end of the socket
@@ -215,7 +249,7 @@ class HeldWhileBlocked(NamedTuple):
         sentence = _(
             "{thread} waits in {kind} on {thing} and holds {lock} all the while; so {waiting} must wait, too"
         )
-        return sentence.format(**self._asdict() | {"waiting": names(list(self.waiting))})
+        return sentence.format(**vars(self) | {"waiting": names(list(self.waiting))})
 
     @property
     def advice(self) -> str:
@@ -227,17 +261,11 @@ class HeldWhileBlocked(NamedTuple):
 
 
 def held_while_blocked(recording: Recording) -> list[HeldWhileBlocked]:
-    """Return who has waited for the network with a lock that others waited for."""
+    """Return who has waited, in the network or for a thread, with a lock that others waited for."""
     things, present = recording.things, recording.now()
-    network = [
-        Wait(e.thread, as_doing(e), e.ended, e.number)
-        for e in recording.events
-        if e.kind in ("send", "recv", "connect", "accept")
-    ]
+    network = [Wait(e.thread, as_doing(e), e.ended, e.number) for e in recording.events if e.kind in SLOW]
     network += [
-        Wait(thread, doing, present, -1)
-        for thread, doing in recording.doing.items()
-        if doing.kind in ("send", "recv", "connect", "accept")
+        Wait(thread, doing, present, -1) for thread, doing in recording.doing.items() if doing.kind in SLOW
     ]
     long, queue, found = [w for w in network if w.end - w.doing.since >= TOO_LONG], waits(recording), []
     owned = holds(recording) if long else []
@@ -251,7 +279,7 @@ def held_while_blocked(recording: Recording) -> list[HeldWhileBlocked]:
                 numbers = tuple(w.number for w in (slow, *victims) if w.number >= 0)
                 where = slow.doing
                 peer = things[where.thing].peer if where.thing in things else ""
-                whose = (numbers, slow.thread, where.thing, where.file, where.line, where.kind)
+                whose = (numbers, slow.thread, where.thing, where.file, where.line, verb(where))
                 waiting = tuple(victim.thread for victim in victims)
                 found.append(HeldWhileBlocked(*whose, hold.lock, peer, waiting))
     return found
@@ -262,14 +290,10 @@ def shared(one: Wait, two: Wait, present: int) -> int:
     return min(one.end, two.end, present) - max(one.doing.since, two.doing.since)
 
 
-class KeptLock(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class KeptLock(Finding):
     """A lock that its holder took along when it ended."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     error: str
 
     def __str__(self) -> str:
@@ -286,11 +310,11 @@ class KeptLock(NamedTuple):
 
 def kept_locks(recording: Recording) -> list[KeptLock]:
     """Return the locks that are held by threads that have ended."""
-    ends = {e.thread: e for e in recording.events if e.kind == "run"}
-    found = []
+    ends, found = {e.thread: e for e in recording.events if e.kind == "run"}, []
+    wanted = {wait.doing.thing for wait in waits(recording) if wait.number < 0}
     for hold in holds(recording):
         end = ends.get(hold.thread)
-        if hold.end == FOREVER and end:
+        if hold.end == FOREVER and end and (end.error or hold.lock in wanted):
             where = hold.acquire or end
             numbers = (where.number, end.number)
             found.append(KeptLock(numbers, hold.thread, hold.lock, where.file, where.line, end.error))

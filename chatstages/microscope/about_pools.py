@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, place
+from chatstages.microscope.evidence import FOREVER, Finding, place
+from chatstages.microscope.moment import as_doing
 from chatstages.microscope.recording import Event, Recording, Thing
 
 MANY_POOLS = 3  # that get their jobs at the same line, at work at the same time
@@ -57,14 +59,13 @@ def workers(things: dict[str, Thing]) -> dict[str, str]:
     return found
 
 
-class FullPool(NamedTuple):
-    """A client whose words lay unheard, because every worker of the pool waited for another client."""
+@dataclass(frozen=True, repr=False)
+class FullPool(Finding):
+    """A client whose words lay unheard, because every worker of the pool waited for another client.
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str  # the socket that nobody reads
-    file: str
-    line: int
+    `thing` is the socket that nobody reads.
+    """
+
     pool: str
     workers: int
     size: int  # bytes
@@ -74,7 +75,7 @@ class FullPool(NamedTuple):
             "Nobody hears {thing}: {size} bytes have come for it, and all {workers} workers of {pool} wait "
             "for other clients"
         )
-        return sentence.format(**self._asdict())
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
@@ -92,14 +93,19 @@ class Heard(NamedTuple):
     thread: str
 
 
+NEVER = Heard(FOREVER, "")
+
+
 def full_pool(recording: Recording) -> list[FullPool]:
     """Return every client that was not heard while all workers of a pool waited for others."""
     work = defaultdict(list)
     for job in jobs(recording):
         work[job.pool].append(job)
-    found = []
-    for sock, sends in unheard(recording).items():
-        first, heard = sends[0], first_heard(recording, sock)
+    if not work:
+        return []
+    found, ears = [], first_heard(recording)
+    for sock, sends in unheard(recording, ears).items():
+        first, heard = sends[0], ears.get(sock, NEVER)
         for pool, done in work.items():
             if is_full(done, first.ended, heard):
                 made = recording.things.get(pool)
@@ -110,33 +116,28 @@ def full_pool(recording: Recording) -> list[FullPool]:
     return found
 
 
-def unheard(recording: Recording) -> dict[str, list[Event]]:
+def unheard(recording: Recording, ears: dict[str, Heard]) -> dict[str, list[Event]]:
     """Return, of each accepted socket, what was sent to it before anybody looked."""
     things, found = recording.things, defaultdict(list)
     accepted = {e.other for e in recording.events if e.kind == "accept"}
-    heard = {sock: first_heard(recording, sock).time for sock in accepted}
     for event in recording.events:
         peer = things[event.thing].peer if event.thing in things else ""
-        if event.kind == "send" and event.data and peer in accepted and event.ended < heard[peer]:
+        is_sent = event.kind == "send" and event.data and peer in accepted
+        if is_sent and event.ended < ears.get(peer, NEVER).time:
             found[peer].append(event)
     return found
 
 
-def first_heard(recording: Recording, sock: str) -> Heard:
-    """Return when and by whom it was first waited for, or read."""
-    times = [
-        Heard(event.began, event.thread)
-        for event in recording.events
-        if (event.kind == "recv" and event.thing == sock)
-        or (event.kind == "select" and sock in event.detail.split(", "))
-    ]
-    times += [
-        Heard(doing.since, thread)
-        for thread, doing in recording.doing.items()
-        if (doing.kind == "recv" and doing.thing == sock)
-        or (doing.kind == "select" and sock in doing.detail.split(", "))
-    ]
-    return min(times, default=Heard(FOREVER, ""))
+def first_heard(recording: Recording) -> dict[str, Heard]:
+    """Return when and by whom each socket was first waited for, or read."""
+    found: dict[str, Heard] = {}
+    looks = [(event.thread, as_doing(event)) for event in recording.events]
+    for thread, doing in [*looks, *recording.doing.items()]:
+        names = doing.detail.split(", ") if doing.kind == "select" else [doing.thing]
+        for name in names if doing.kind in ("recv", "select") else ():
+            heard = Heard(doing.since, thread)
+            found[name] = min(found.get(name, heard), heard)
+    return found
 
 
 def is_full(done: list[Job], time: int, heard: Heard) -> bool:
@@ -150,14 +151,10 @@ def is_full(done: list[Job], time: int, heard: Heard) -> bool:
     )
 
 
-class ManyPools(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class ManyPools(Finding):
     """Pools that get their jobs at the same line, at work at the same time."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     pools: int
 
     def __str__(self) -> str:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import same_error
+from chatstages.microscope.evidence import Finding, same_error
 from chatstages.microscope.moment import WAITING, WHOLE
 from chatstages.microscope.recording import Event, Recording
 
 EMPTY_RECVS = 5  # one after the other: nobody looks at what recv has returned
-BAD_SOCKET = ("Bad file descriptor", "Errno 9]", "WinError 10038", "not a socket")
 
 
-class Blocked(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Blocked(Finding):
     """A thread that has waited long, or waits still."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     kind: str
     seconds: float
     still: bool
@@ -31,7 +26,7 @@ class Blocked(NamedTuple):
             sentence = _("{thread} waits in {kind} on {thing}, for {seconds:.1f} s so far")
         else:
             sentence = _("{thread} has waited {seconds:.1f} s in {kind} on {thing}")
-        return sentence.format(**self._asdict())
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
@@ -60,21 +55,17 @@ def blocked(recording: Recording, longer_than: float = 1.0) -> list[Blocked]:
     return found
 
 
-class BusyLoop(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class BusyLoop(Finding):
     """A recv that returned nothing again and again: the other side had closed, and nobody looked."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     times: int
 
     def __str__(self) -> str:
         sentence = _(
             "{thread} turns in circles: recv on {thing} has returned b'' {times} times, one after the other"
         )
-        return sentence.format(**self._asdict())
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
@@ -84,9 +75,10 @@ class BusyLoop(NamedTuple):
 
 def busy_loops(recording: Recording) -> list[BusyLoop]:
     """Return every socket on which recv returned b"" again and again."""
-    empty: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    things, empty = recording.things, defaultdict[tuple[str, str], list[Event]](list)
     for event in recording.events:
-        if event.kind == "recv" and not event.data and not event.error:
+        is_datagram = event.thing in things and things[event.thing].datagram  # that may be empty
+        if event.kind == "recv" and not event.data and not event.error and not is_datagram:
             empty[event.thread, event.thing].append(event)
     return [
         BusyLoop(tuple(e.number for e in events[:3]), *key, events[0].file, events[0].line, len(events))
@@ -95,23 +87,20 @@ def busy_loops(recording: Recording) -> list[BusyLoop]:
     ]
 
 
-class BrokenThread(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class BrokenThread(Finding):
     """A thread, or a pool's job, that an exception has ended."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     error: str
     in_pool: bool
+    after_end: bool  # recv had returned b"" on the same socket before
 
     def __str__(self) -> str:
         if self.in_pool:
             sentence = _("A job of {thing} on {thread} was ended by an exception that nobody sees: {error}")
         else:
             sentence = _("{thread} was ended by an exception: {error}")
-        return sentence.format(**self._asdict())
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
@@ -121,22 +110,32 @@ class BrokenThread(NamedTuple):
                 "Who says that what recv brings ends where a character ends, or is UTF-8 at all? An "
                 "incremental decoder with errors='replace' bears both."
             )
+        if self.after_end:
+            return _(
+                "recv had returned b'' there: the other side has closed. Look at that behind each recv, "
+                "before anything is sent, and leave the loop."
+            )
         return _("Look at what can fail at that line, and whose fault it is; catch it there.")
 
 
 def broken_threads(recording: Recording) -> list[BrokenThread]:
     """Return every thread and every job that an exception has ended."""
     found, last, read = [], dict[str, Event](), dict[str, Event]()
+    asked = [event.error for event in recording.events if event.kind == "wait" and event.detail == "result"]
     for event in recording.events:
-        if event.kind in WHOLE and event.error:
+        if event.kind in WHOLE and event.error and not event.error.startswith("KeyboardInterrupt"):
             here = last.get(event.thread, event)  # its place says more than that of the whole thread
-            if not same_error(here.error, event.error):
+            if not same_error(here.error, event.error) and event.thread == "main":
+                here = event  # of the main thread the very line is known
+            elif not same_error(here.error, event.error):
                 here = read.get(event.thread, here) if "Unicode" in event.error else here
             numbers = tuple(dict.fromkeys((here.number, event.number)))
-            in_pool = event.kind == "task"
-            found.append(
-                BrokenThread(numbers, event.thread, event.thing, here.file, here.line, event.error, in_pool)
-            )
+            in_pool, heard = event.kind == "task", read.get(event.thread)
+            if in_pool and any(not error or same_error(error, event.error) for error in asked):
+                continue  # somebody has asked for what became of a job: it is not lost
+            after_end = bool(heard and not heard.data and not heard.error and heard.thing == here.thing)
+            where = (numbers, event.thread, event.thing, here.file, here.line)
+            found.append(BrokenThread(*where, event.error, in_pool, after_end))
         if event.kind != "close":  # that is how it tidied up
             last[event.thread] = event
         if event.kind == "recv":
@@ -144,14 +143,10 @@ def broken_threads(recording: Recording) -> list[BrokenThread]:
     return found
 
 
-class BrokenSend(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class BrokenSend(Finding):
     """A send to somebody who had gone, which has ended the thread that served somebody else."""
 
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
     served: str  # the socket of the one who pays for it
     error: str
 
@@ -160,7 +155,7 @@ class BrokenSend(NamedTuple):
             "{thread}, which served {served}, was ended by a send to somebody else, {thing}, who had gone: "
             "{error}"
         )
-        return sentence.format(**self._asdict())
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
@@ -192,73 +187,36 @@ def broken_sends(recording: Recording) -> list[BrokenSend]:
     return found
 
 
-class ClosedTooEarly(NamedTuple):
-    """A connection that was closed by the thread that had accepted it, while another used it."""
+@dataclass(frozen=True, repr=False)
+class LeftRunning(Finding):
+    """A thread that goes on after the main thread was interrupted.
 
-    events: tuple[int, ...]
-    thread: str  # that closed it
-    thing: str
-    file: str
-    line: int
-    user: str
+    `thing` is what it waits for.
+    """
+
+    kind: str
 
     def __str__(self) -> str:
-        sentence = _("{thread} has closed {thing}, which it had given to {user}: that finds a closed socket")
-        return sentence.format(**self._asdict())
+        sentence = _("Ctrl-C has ended the main thread, but {thread} goes on: {kind} {thing}")
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
         """What to look at, and what mends it."""
         return _(
-            "Whoever uses a connection closes it, when it is done: the thread, not the one that started it."
+            "A Ctrl-C strikes the main thread only. The others keep the process and its port alive: let one "
+            "“finally” stop the server: shut down what they wait on, then join them."
         )
 
 
-def closed_too_early(recording: Recording) -> list[ClosedTooEarly]:
-    """Return every connection that the accepting thread closed under the one that was to use it."""
-    found: dict[str, ClosedTooEarly] = {}
-    accepted, closed = dict[str, str](), dict[str, Event]()
-    for event in recording.events:
-        if event.kind == "accept":
-            accepted[event.other] = event.thread
-        elif event.kind == "close":
-            closed.setdefault(event.thing, event)
-        elif event.thing in closed and any(words in event.error for words in BAD_SOCKET):
-            close = closed[event.thing]
-            if close.thread == accepted.get(event.thing) != event.thread:
-                numbers = (close.number, event.number)
-                entry = ClosedTooEarly(
-                    numbers, close.thread, close.thing, close.file, close.line, event.thread
-                )
-                found.setdefault(event.thing, entry)
-    return list(found.values())
-
-
-class AddressTaken(NamedTuple):
-    """A bind that failed, because the address is in use."""
-
-    events: tuple[int, ...]
-    thread: str
-    thing: str
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return _("{thread} could not have the address for {thing}: it is in use").format(**self._asdict())
-
-    @property
-    def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _(
-            "Another server has it, or one that has just ended: then SO_REUSEADDR before bind helps (not "
-            "on Windows)."
-        )
-
-
-def taken_addresses(recording: Recording) -> list[AddressTaken]:
-    """Return every bind to an address that was in use."""
+def left_running(recording: Recording) -> list[LeftRunning]:
+    """Return the threads that Python waits for, after a Ctrl-C that has ended the main thread."""
+    things, ended = recording.things, {e.thread: e for e in recording.events if e.kind == "run"}
+    end = ended.get("main")
+    if end is None or not end.error.startswith("KeyboardInterrupt"):
+        return []
     return [
-        AddressTaken((event.number,), event.thread, event.thing, event.file, event.line)
-        for event in recording.events
-        if event.kind == "bind" and ("in use" in event.error or "10048" in event.error)
+        LeftRunning((end.number,), thread, doing.thing or doing.detail, doing.file, doing.line, doing.kind)
+        for thread, doing in recording.doing.items()
+        if thread not in ended and not things[thread].daemon
     ]

@@ -1,4 +1,6 @@
-"""Watching what is made of locks: conditions, events and semaphores. Their own methods are replaced.
+"""Watching what is made of locks: conditions, events, semaphores, barriers, queues, futures.
+
+Their own methods are replaced.
 
 So those that were made before the recording are watched, too, once code of interest calls them itself. Not
 watched are those that the standard library uses inside: the event of a thread, the conditions of a queue.
@@ -6,8 +8,10 @@ watched are those that the standard library uses inside: the event of a thread, 
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
+from concurrent.futures import Future
 from functools import wraps
 from typing import Any
 
@@ -34,6 +38,13 @@ class Conditions:
         patches.put(threading.Event, "__init__", self._making(threading.Event.__init__, "event"))
         patches.put(threading.Event, "wait", self._waiting(threading.Event.wait, "event"))
         patches.put(threading.Event, "set", self._notifying(threading.Event.set, "event"))
+        patches.put(threading.Barrier, "__init__", self._making(threading.Barrier.__init__, "barrier"))
+        patches.put(threading.Barrier, "wait", self._waiting(threading.Barrier.wait, "barrier"))
+        patches.put(queue.Queue, "__init__", self._making(queue.Queue.__init__, "queue"))
+        patches.put(queue.Queue, "get", self._waiting(queue.Queue.get, "queue", "get"))
+        patches.put(queue.Queue, "put", self._waiting(queue.Queue.put, "queue", "put"))
+        patches.put(Future, "result", self._waiting(Future.result, "future", "result"))
+        patches.put(Future, "exception", self._waiting(Future.exception, "future", "result"))
         for cls in (threading.Semaphore, threading.BoundedSemaphore):
             patches.put(cls, "__init__", self._making(cls.__init__, "semaphore"))
             patches.put(cls, "release", self._leaving(cls.release))
@@ -64,22 +75,23 @@ class Conditions:
 
         return __init__
 
-    def _waiting(self, original: Wrapper, what: str) -> Wrapper:
+    def _waiting(self, original: Wrapper, what: str, detail: str = "") -> Wrapper:
         @wraps(original)
-        def wait(thing: Any, timeout: float | None = None) -> Any:
+        def wait(thing: Any, *args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
             seen = self._recorder.used(thing, what, frame)
             if seen is None:
-                return original(thing, timeout)
+                return original(thing, *args, **kwargs)
             step = self._recorder.step("wait", seen, frame)
             try:
-                step.waits(around=True)
-                happened = original(thing, timeout)
+                step.waits(detail, around=True)
+                result = original(thing, *args, **kwargs)
             except BaseException as error:
-                step.failed(error)
+                step.failed(error, detail=detail)
                 raise
-            step.done(detail="" if happened else "timed out")
-            return happened
+            timed_out = what in ("condition", "event") and not result
+            step.done(detail="timed out" if timed_out else detail)
+            return result
 
         return wait
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import linecache
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from chatstages.locale import _
 from chatstages.microscope.recording import Event, Recording
@@ -17,32 +20,26 @@ LONGEST = 40  # characters of a text that a sentence quotes
 MADE_ONCE = ("__init__", "__new__", "__post_init__", "__enter__", "<module>", "")
 
 
-class Finding(Protocol):
+@dataclass(frozen=True, repr=False)
+class Finding:
     """Something that was found, with its evidence; `str` says it in one sentence."""
 
-    @property
-    def events(self) -> tuple[int, ...]:
-        """The numbers of the events that show it."""
+    events: tuple[int, ...]  # the numbers of those that show it
+    thread: str  # that it is about
+    thing: str  # the socket, lock or pool that it is about
+    file: str  # where to look
+    line: int
 
-    @property
-    def thread(self) -> str:
-        """The thread that it is about."""
+    def __repr__(self) -> str:  # a list of findings can be read, too
+        return f"<{self}>"
 
-    @property
-    def thing(self) -> str:
-        """The socket, lock or pool that it is about."""
-
-    @property
-    def file(self) -> str:
-        """The file to look at."""
-
-    @property
-    def line(self) -> int:
-        """The line to look at."""
+    def __str__(self) -> str:
+        raise NotImplementedError
 
     @property
     def advice(self) -> str:
         """What to look at, and what mends it."""
+        raise NotImplementedError
 
 
 class Hold(NamedTuple):
@@ -75,9 +72,19 @@ def holds(recording: Recording) -> list[Hold]:
 def place(file: str, line: int) -> str:
     """Return where that is, short: a name that is the same on every machine."""
     path = PurePath(file.replace("\\", "/"))
+    if (cell := cell_of(file)) is not None:
+        return _("cell [{cell}], line {line}").format(cell=cell, line=line)
     if "ipykernel" in str(path.parent) or file.startswith("<"):
         return _("this notebook, line {line}").format(line=line)
     return f"{path.name}:{line}" if file else _("somewhere")
+
+
+def cell_of(file: str) -> str | None:
+    """Return the number of the cell that Jupyter calls `file`; None where that is no cell."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    called = shell.compile.format_code_name(file) if shell is not None else None
+    return called[1].removeprefix("In[").removesuffix("]") if called else None
 
 
 def code(file: str, line: int) -> str:
@@ -108,10 +115,20 @@ def quote(data: bytes | str) -> str:
     return f"“{shown[:LONGEST]}…”" if len(shown) > LONGEST else f"“{shown}”"
 
 
-def names(labels: list[str]) -> str:
+def names(labels: Iterable[str]) -> str:
     """Return `labels` as a list in a sentence, long ones shortened."""
     shown = list(dict.fromkeys(labels))
-    return ", ".join(shown[:4]) + (" …" if len(shown) > 4 else "")
+    return listed(shown[:4]) + (" …" if len(shown) > 4 else "")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return `words` as a list, with the comma of the reader's language."""
+    return _(", ").join(words)
+
+
+def told(what: str, words: str) -> str:
+    """Return what is said of something, with the colon of the reader's language."""
+    return _("{what}: {words}").format(what=what, words=words)
 
 
 def same_error(one: str, two: str) -> bool:

@@ -16,37 +16,55 @@ from chatstages.microscope.about_bytes import (
     CutCharacter,
     EmptySend,
     Glued,
+    LostRest,
     Mixed,
     cut_characters,
     empty_sends,
     glued,
+    lost_rests,
     mixed,
+)
+from chatstages.microscope.about_connections import (
+    AddressTaken,
+    ClosedTooEarly,
+    ClosedWhileWaiting,
+    closed_too_early,
+    closed_while_waiting,
+    taken_addresses,
 )
 from chatstages.microscope.about_locks import (
     Deadlock,
     HeldWhileBlocked,
     KeptLock,
     LockOverlap,
+    SelfDeadlock,
     deadlocks,
     held_while_blocked,
     kept_locks,
     lock_overlaps,
     own_locks,
+    self_deadlocks,
+)
+from chatstages.microscope.about_members import (
+    ScreenCommand,
+    SharedName,
+    Skipped,
+    screen_commands,
+    shared_names,
+    skipped,
 )
 from chatstages.microscope.about_pools import FullPool, ManyPools, full_pool, many_pools
 from chatstages.microscope.about_threads import (
-    AddressTaken,
     Blocked,
     BrokenSend,
     BrokenThread,
     BusyLoop,
-    ClosedTooEarly,
+    LeftRunning,
     blocked,
     broken_sends,
     broken_threads,
     busy_loops,
-    closed_too_early,
-    taken_addresses,
+    left_running,
 )
 from chatstages.microscope.evidence import Finding, code, place
 from chatstages.microscope.recording import Recording
@@ -58,6 +76,7 @@ __all__ = [
     "BrokenThread",
     "BusyLoop",
     "ClosedTooEarly",
+    "ClosedWhileWaiting",
     "CutCharacter",
     "Deadlock",
     "EmptySend",
@@ -67,14 +86,21 @@ __all__ = [
     "Glued",
     "HeldWhileBlocked",
     "KeptLock",
+    "LeftRunning",
     "LockOverlap",
+    "LostRest",
     "ManyPools",
     "Mixed",
+    "ScreenCommand",
+    "SelfDeadlock",
+    "SharedName",
+    "Skipped",
     "blocked",
     "broken_sends",
     "broken_threads",
     "busy_loops",
     "closed_too_early",
+    "closed_while_waiting",
     "cut_characters",
     "deadlocks",
     "empty_sends",
@@ -83,10 +109,16 @@ __all__ = [
     "glued",
     "held_while_blocked",
     "kept_locks",
+    "left_running",
     "lock_overlaps",
+    "lost_rests",
     "many_pools",
     "mixed",
     "own_locks",
+    "screen_commands",
+    "self_deadlocks",
+    "shared_names",
+    "skipped",
     "taken_addresses",
 ]
 
@@ -131,7 +163,8 @@ class Explanation:
         for first, *more in kinds.values():
             sentence = _("{sentence}.").format(sentence=first)
             if more:
-                sentence += " " + _("(And {count} more like it.)").format(count=len(more))
+                also = _("{sentence} (And {count} more like it.)")
+                sentence = also.format(sentence=sentence, count=len(more))
             where = place(first.file, first.line)
             yield sentence, where, code(first.file, first.line), first.advice
 
@@ -151,6 +184,7 @@ def explain(recording: Recording) -> Explanation:
     """Return what is suspicious in the recording, the gravest first."""
     named: list[Finding] = [
         *deadlocks(recording),
+        *self_deadlocks(recording),
         *held_while_blocked(recording),
         *kept_locks(recording),
         *own_locks(recording),
@@ -159,17 +193,23 @@ def explain(recording: Recording) -> Explanation:
         *busy_loops(recording),
         *closed_too_early(recording),
         *broken_sends(recording),
+        *skipped(recording),
+        *left_running(recording),
         *taken_addresses(recording),
     ]
+    given_away = {finding.thing for finding in named if isinstance(finding, ClosedTooEarly)}
+    named += [each for each in closed_while_waiting(recording) if each.thing not in given_away]
     known = {(finding.thread, number) for finding in named for number in finding.events}
     users = {finding.user for finding in named if isinstance(finding, ClosedTooEarly)}
     for broken in broken_threads(recording):
         if broken.thread not in users and not any((broken.thread, n) in known for n in broken.events):
             named.append(broken)
-    named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
-    named += mixed(recording)
-    named += [cut for cut in cut_characters(recording) if not cut.is_lines]
-    named += [glue for glue in glued(recording) if not glue.is_lines]
+    if not any(isinstance(finding, HeldWhileBlocked) for finding in named):  # that explains who else is stuck
+        named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
+    named += [*mixed(recording), *lost_rests(recording)]
+    named += [*shared_names(recording), *screen_commands(recording)]
+    named += [cut for cut in cut_characters(recording) if not cut.is_framed]
+    named += [glue for glue in glued(recording) if not glue.is_framed]
     named += empty_sends(recording)
     return Explanation(named, recording.dropped)
 

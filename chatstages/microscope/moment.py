@@ -5,7 +5,7 @@ The present is read from what `watching` tells at once; a moment in the past is 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from typing import NamedTuple
 from chatstages.microscope.recording import Doing, Event, Recording, Thing
 
 WHOLE = ("run", "task")  # these have others in them
+CALLS = ("join", "get", "put", "result")  # what a wait for a thread, a queue or a future is called
+SLOW = ("send", "recv", "connect", "accept", "wait")  # what others may have to do first
 WAITING = ("accept", "connect", "recv", "send", "select", "wait", "acquire")
 
 
@@ -64,12 +66,21 @@ def now(recording: Recording) -> Moment:
     things, doing = recording.things, recording.doing
     threads = [t for t in things.values() if t.what == "thread" and (not t.closed or t.label in doing)]
     counts = {t.label: (t.sent, t.received) for t in things.values() if t.what == "socket" and not t.closed}
-    return Moment(recording.now(), threads, doing, recording.holders, lines_of(things, counts))
+    return Moment(recording.now(), threads, doing, recording.holders, lines_of(things, counts, doing))
 
 
-def lines_of(things: dict[str, Thing], counts: dict[str, tuple[int, int]]) -> list[Line]:
-    """Return the connections of the sockets in `counts` (bytes sent and received)."""
-    lines = []
+def lines_of(
+    things: dict[str, Thing], counts: dict[str, tuple[int, int]], doing: dict[str, Doing]
+) -> list[Line]:
+    """Return the connections of the sockets in `counts` (bytes sent and received).
+
+    Under way is, too, what a thread is just sending: how much of it the system has taken is not known.
+    """
+    counts, lines = dict(counts), []
+    for step in doing.values():
+        if step.kind == "send" and step.thing in counts:
+            sent, received = counts[step.thing]
+            counts[step.thing] = sent + step.size, received
     for label, (sent, received) in counts.items():
         one, other = things[label], things.get(things[label].peer)
         if one.role == "listener" or not (one.role or sent or received):
@@ -112,7 +123,7 @@ class Past:
         threads = [self._things[t] for t, (begin, end) in self._lives.items() if begin <= time < end]
         doing = {t.label: step for t in threads if (step := self._doing(t.label, time))}
         holders = {lock: (thread, a) for lock, thread, a, b in self._holds if a <= time < b}
-        return Moment(time, threads, doing, holders, lines_of(self._things, self._carried(count)))
+        return Moment(time, threads, doing, holders, lines_of(self._things, self._carried(count), doing))
 
     def _carried(self, count: int) -> dict[str, tuple[int, int]]:
         """Return what each open socket had sent and received after so many events."""
@@ -124,7 +135,7 @@ class Past:
 
     def _doing(self, thread: str, time: int) -> Doing | None:
         steps = self._steps[thread]
-        last = bisect_right(steps, time, key=lambda step: step[0])
+        last = bisect_left(steps, time, key=lambda step: step[0])
         for _began, ended, doing in reversed(steps[max(0, last - 3) : last]):
             if ended > time:
                 return doing
@@ -133,7 +144,14 @@ class Past:
 
 def as_doing(event: Event) -> Doing:
     """Return what a thread was in the middle of before `event` had happened."""
-    return Doing(event.kind, event.thing, event.began, event.file, event.line, event.function, event.detail)
+    where = (event.file, event.line, event.function)
+    size = len(event.data) if event.kind == "send" else 0
+    return Doing(event.kind, event.thing, event.began, *where, event.detail, size)
+
+
+def verb(step: Doing) -> str:
+    """Return what a thread does there: a wait for another thread's end is a join."""
+    return step.detail if step.kind == "wait" and step.detail in CALLS else step.kind
 
 
 def lives(events: list[Event], things: dict[str, Thing]) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import os
 import re
 import threading
 import weakref
@@ -62,9 +63,9 @@ class Step:
         self._around = False
         self._began = recorder.recording.now()
 
-    def waits(self, detail: str = "", *, around: bool = False) -> None:
-        """Take note that it may take time; `around`: that others come while it lasts."""
-        doing = Doing(self._kind, self._label, self._began, *self._place, detail)
+    def waits(self, detail: str = "", size: int = 0, *, around: bool = False) -> None:
+        """Take note that it may take time (to send `size` bytes); `around`: that others come meanwhile."""
+        doing = Doing(self._kind, self._label, self._began, *self._place, detail, size)
         if around:
             self._around, self.me.outer = True, doing
         if not self._recorder.over:
@@ -77,6 +78,7 @@ class Step:
         other: str = "",
         detail: str = "",
         error: str = "",
+        rest: bytes = b"",
         since: int | None = None,
         thing: str | None = None,
     ) -> None:
@@ -85,8 +87,8 @@ class Step:
             self.me.outer = None
         began = self._began if since is None else since
         label = self._label if thing is None else thing
-        place = self._place
-        self._recorder.write(self.me, self._kind, began, place, label, data, stream, other, detail, error)
+        what = (label, data, stream, other, detail, error, rest)
+        self._recorder.write(self.me, self._kind, began, self._place, *what)
 
     def failed(self, error: BaseException, **facts: Any) -> None:
         """Take note of the exception that it has ended with, and keep our frame out of its traceback."""
@@ -133,7 +135,7 @@ class Recorder:
 
     def new_thread(self, thread: threading.Thread, place: Place) -> Seen:
         """Take note of a thread."""
-        return self.see(thread, "thread", place, named(thread))
+        return self.see(thread, "thread", place, named(thread), daemon=thread.daemon)
 
     # --- things ---
 
@@ -164,10 +166,16 @@ class Recorder:
         """Take note of `watched`, which is seen for the first time."""
         file, line, _function = place
         label = self._label(what)
+        facts["maker"] = facts.get("maker") or self._local_label()
         thing = self.recording.new_thing(what, label, file=file, line=line, name=name, **facts)
         key, all_seen = id(watched), self._seen
         seen = all_seen[key] = Seen(thing, weakref.ref(watched, lambda _ref: self._forget(key, seen)))
         return seen
+
+    def _local_label(self) -> str:
+        """Return the label of this thread, "" where it has none yet."""
+        me = getattr(self._local, "me", None)
+        return me.label if me is not None else ""
 
     def _label(self, what: str) -> str:
         return f"{what} {next(self._numbers[what])}"
@@ -199,18 +207,19 @@ class Recorder:
         other: str = "",
         detail: str = "",
         error: str = "",
+        rest: bytes = b"",
     ) -> None:
         """Add an event, and count its bytes for the socket `stream`."""
         if me.busy:  # a signal handler, or a finalizer, in the midst of the lines below
-            rest = (thing, data, stream, other, detail, error)
-            me.later.append(lambda: self.write(me, kind, began, place, *rest))
+            what = (thing, data, stream, other, detail, error, rest)
+            me.later.append(lambda: self.write(me, kind, began, place, *what))
             return
         try:
             me.busy = True
             with self._lock:
                 if not self.over:
                     offset = count(stream.thing, kind, len(data)) if data and stream is not None else 0
-                    facts = (thing, *place, data, offset, other, detail, error)
+                    facts = (thing, *place, data, offset, other, detail, error, rest)
                     self.recording.add(me.label, kind, began, *facts)
                     if me.outer is not None:
                         self.recording.begin(me.label, me.outer)
@@ -218,6 +227,16 @@ class Recorder:
             me.busy = False
         while me.later:
             me.later.popleft()()
+
+    def ended_by(self, error: BaseException) -> None:
+        """Take note that an exception has ended the main thread, which calls this."""
+        me, place, trace = self.me(), NOWHERE, error.__traceback__
+        while trace is not None:
+            if self.interest.in_frame(trace.tb_frame):
+                code = trace.tb_frame.f_code
+                place = Place(code.co_filename, trace.tb_lineno, code.co_name)
+            trace = trace.tb_next
+        self.write(me, "run", 0, place, me.label, error=describe(error))
 
     def end(self) -> None:
         """Write nothing down any more. What threads are in the middle of stays in the recording."""
@@ -262,6 +281,17 @@ def count(thing: Thing, kind: Kind, size: int) -> int:
         return thing.sent - size
     thing.received += size
     return thing.received - size
+
+
+def forget_in_child() -> None:
+    """Record nothing in a forked child: its locks are as they were at that moment, and perhaps taken."""
+    global _current, _beginning
+    if _current is not None:
+        _current.over, _current, _beginning = True, None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_in_child)
 
 
 def describe(error: BaseException) -> str:

@@ -34,7 +34,7 @@ Kind = Literal[
     # locks, conditions, events, semaphores
     "acquire",  # `began` to `ended`: how long it had to wait; `detail` is "not acquired" when it gave up
     "release",  # `began` to `ended`: how long it was held
-    "wait",  # for a Condition or an Event
+    "wait",  # for a Condition, an Event, …; `detail`: "join" (a thread), "get", "put" (a queue), "result"
     "notify",  # or set
 ]
 
@@ -56,6 +56,7 @@ class Event(NamedTuple):
     other: str = ""  # a second Thing that has a part in it
     detail: str = ""  # an address, a timeout, and the like
     error: str = ""  # the exception that it ended with, such as "ConnectionResetError: …"
+    rest: bytes = b""  # of a send that took only a part of what it was given: how the remainder begins
 
     @property
     def seconds(self) -> float:
@@ -68,9 +69,10 @@ class Thing:
     """A thread, socket, lock, … that was seen."""
 
     label: str  # "socket 2", "lock 1", "main", "thread 3": by kind, in the order in which they were seen
-    what: str  # "socket", "thread", "lock", "condition", "event", "semaphore", "pool", "selector"
+    what: str  # "socket", "thread", "pool", "lock", "condition", "event", "semaphore", "barrier", "queue", …
     file: str = ""  # where it was made
     line: int = 0
+    maker: str = ""  # the thread that made it, where that was known
     name: str = ""  # a thread's own name or its function's, a lock's variable where that can be told
     # Of a socket:
     role: str = ""  # "listener", "client" (it connected), "server" (it was accepted), "pair"
@@ -80,6 +82,9 @@ class Thing:
     sent: int = 0  # bytes
     received: int = 0
     closed: bool = False
+    datagram: bool = False  # it carries no stream: UDP, say
+    # Of a thread:
+    daemon: bool = False  # Python ends without waiting for it
 
 
 class Doing(NamedTuple):
@@ -92,6 +97,7 @@ class Doing(NamedTuple):
     line: int
     function: str
     detail: str = ""
+    size: int = 0  # bytes that it is about to send
 
 
 class Recording:
@@ -169,13 +175,15 @@ class Recording:
         other: str = "",
         detail: str = "",
         error: str = "",
+        rest: bytes = b"",
     ) -> None:
         """Take note of what has happened, and that `thread` is no longer in the middle of it."""
         where = (thing, file, line, function)
         with self._lock:
             self._doing.pop(thread, None)
             number, self._next = self._next, self._next + 1
-            event = Event(number, began, self.now(), thread, kind, *where, data, offset, other, detail, error)
+            now = self.now()
+            event = Event(number, began, now, thread, kind, *where, data, offset, other, detail, error, rest)
             self._bytes += len(data)
             self._events.append(event)
             while len(self._events) > self._max_events or self._bytes > self._max_bytes:

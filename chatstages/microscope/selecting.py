@@ -24,7 +24,7 @@ NAMED = 100  # sockets that an event names, at most
 
 
 class Selecting:
-    """The selectors of the standard library, and `select.select`."""
+    """The selectors of the standard library, and what the module `select` has."""
 
     def __init__(self, recorder: Recorder, sockets: Sockets) -> None:
         self._recorder, self._sockets = recorder, sockets
@@ -40,6 +40,13 @@ class Selecting:
             if "select" in vars(cls):
                 patches.put(cls, "select", self._selecting(cls.select))
         patches.replace(select, "select", self._plain())
+        for name in ("poll", "epoll"):
+            if hasattr(select, name):  # not on every system
+                original = getattr(select, name)
+                make: Any = self._polling(original)
+                if isinstance(original, type):  # so that `isinstance`, and `epoll.fromfd`, go on working
+                    make = AlsoReal(name, (), {"real": original, "make": make})
+                patches.replace(select, name, make)
 
     def _changing(self, original: Wrapper) -> Wrapper:
         @wraps(original)
@@ -91,6 +98,30 @@ class Selecting:
 
         return select_
 
+    def _polling(self, original: Any) -> Wrapper:
+        @wraps(original)
+        def make(*args: Any, **kwargs: Any) -> Any:
+            made = original(*args, **kwargs)
+            is_ours = not self._recorder.over and self._recorder.interest.in_frame(outside(sys._getframe(1)))
+            return WatchedPoll(made, self) if is_ours else made  # `selectors` gets the real one
+
+        return make
+
+    def poll(self, real: Any, descriptors: Iterable[int], frame: FrameType, *args: Any, **kwargs: Any) -> Any:
+        """Watch a call of `poll` of the `real` object, which waits for `descriptors`."""
+        words = "" if self._recorder.over else self._names(descriptors)
+        if not words:
+            return real.poll(*args, **kwargs)
+        timeout = args[0] if args else kwargs.get("timeout")
+        step = self._begin(words, frame, None if timeout is not None and timeout < 0 else timeout)
+        try:
+            ready = real.poll(*args, **kwargs)
+        except BaseException as error:
+            step.failed(error, detail=words)
+            raise
+        step.done(detail=words, other=self._names(number for number, _events in ready))
+        return ready
+
     def _begin(self, words: str, frame: FrameType, timeout: float | None) -> Step:
         step = Step(self._recorder, "select", "", frame)
         if timeout is None or timeout > 0:
@@ -114,6 +145,61 @@ class Selecting:
                 if len(found) == NAMED:
                     break
         return ", ".join(found)
+
+
+class AlsoReal(type):
+    """What stands in the place of the type `real`; to call it calls `make`."""
+
+    real: Any
+    make: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
+        return cls.make(*args, **kwargs)
+
+    def __instancecheck__(cls, candidate: object) -> bool:
+        return isinstance(candidate, WatchedPoll | cls.real)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(type.__getattribute__(cls, "real"), name)
+
+
+class WatchedPoll:
+    """What `select.poll()` and `select.epoll()` are for code of interest while a recording is made."""
+
+    def __init__(self, real: Any, selecting: Selecting) -> None:
+        self._real, self._selecting = real, selecting
+        self._descriptors: dict[int, None] = {}  # in the order in which they came
+
+    def register(self, fd: Any, *args: Any) -> None:
+        """Do what the real one does."""
+        self._real.register(fd, *args)
+        self._descriptors[descriptor(fd)] = None
+
+    def unregister(self, fd: Any) -> None:
+        """Do what the real one does."""
+        self._descriptors.pop(descriptor(fd), None)
+        self._real.unregister(fd)
+
+    def poll(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the real one does."""
+        return self._selecting.poll(self._real, self._descriptors, sys._getframe(1), *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __enter__(self) -> WatchedPoll:
+        self._real.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._real.__exit__(*exc_info)
+
+
+def outside(frame: FrameType) -> FrameType:
+    """Return the first frame that is not of this file."""
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def descriptor(thing: Any) -> int:

@@ -48,6 +48,7 @@ class Sockets:
     def _see(self, sock: Socket, place: Place, role: str = "", which: int = 1) -> Seen:
         """Watch `sock` from now on, the first or the second that the line at `place` makes."""
         seen = self._recorder.see(sock, "socket", place, variable(place, which), role=role)
+        seen.thing.datagram = sock.type == socket.SOCK_DGRAM
         seen.fd = sock.fileno()
         self.by_fd[seen.fd] = seen
         return seen
@@ -63,7 +64,7 @@ class Sockets:
 
     def _adopt(self, sock: Socket, seen: Seen) -> None:
         """Take note of what a socket is that was not seen being made."""
-        seen.fd = sock.fileno()
+        seen.fd, seen.thing.datagram = sock.fileno(), sock.type == socket.SOCK_DGRAM
         self.by_fd[seen.fd] = seen
         if ask(lambda: Socket.getsockopt(sock, socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
             seen.thing.role, seen.thing.local = "listener", address(ask(sock.getsockname))

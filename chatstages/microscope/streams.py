@@ -7,10 +7,16 @@ but the place of a byte in its stream tells which send and which recv it belongs
 from __future__ import annotations
 
 import codecs
+import re
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from chatstages.microscope.recording import Event, Recording
+
+ENDS = (b"\n", b"\0")  # of messages
+HEAD = re.compile(rb"(?s)[A-Z]+[ /].{1,8000}?\r?\n\r?\n")  # as HTTP and its like have it
+PREFIXES = ("!I", "!H", "<I", "<H", "!Q", "<Q", "B")  # how a length is written before a message
 
 
 class Stream(NamedTuple):
@@ -27,9 +33,13 @@ class Stream(NamedTuple):
         return [(event.offset, event.data) for event in self.sends or self.recvs]
 
     @property
-    def is_lines(self) -> bool:
-        """Whether most of what is sent ends with a newline: then a receiver can find the messages again."""
-        return sum(event.data.endswith(b"\n") for event in self.sends) * 2 > len(self.sends)
+    def is_framed(self) -> bool:
+        """Whether a receiver can find the messages again: by their ends, by a head, or by their lengths."""
+        data = b"".join(event.data for event in self.sends)
+        ends = sum(event.data.endswith(ENDS) for event in self.sends)
+        if data.endswith(ENDS) and ends * 4 >= len(self.sends):  # some send a line in several pieces
+            return True
+        return ends * 2 > len(self.sends) or HEAD.match(data) is not None or has_lengths(data)
 
 
 class Arrow(NamedTuple):
@@ -100,6 +110,20 @@ def unexplained(stream: Stream) -> Iterable[Arrow]:
         end = recv.offset + len(recv.data)
         if known is None or recv.offset < known:
             yield Arrow(None, recv, recv.offset, end if known is None else min(end, known))
+
+
+def has_lengths(data: bytes) -> bool:
+    """Tell whether `data` is nothing but messages, each with its length before it."""
+    return any(is_all_messages(data, struct.Struct(prefix)) for prefix in PREFIXES)
+
+
+def is_all_messages(data: bytes, prefix: struct.Struct) -> bool:
+    """Tell whether `data` is nothing but messages with such a length before each."""
+    place = 0
+    while place + prefix.size <= len(data):
+        (size,) = prefix.unpack_from(data, place)
+        place += prefix.size + size
+    return 0 < place == len(data)
 
 
 def cuts(stream: Stream) -> list[Cut]:

@@ -153,10 +153,12 @@ def as_json(recording: Recording) -> dict[str, Any]:
 
 def from_json(found: dict[str, Any]) -> Recording:
     """Return the recording again."""
-    names, place = found["fields"], found["fields"].index("data")
+    names = found["fields"]
+    places = [place for place, name in enumerate(names) if name in ("data", "rest")]
     events = []
     for values in found["events"]:
-        values[place] = base64.b64decode(values[place])
+        for place in places:
+            values[place] = base64.b64decode(values[place])
         events.append(Event(**dict(zip(names, values, strict=True))))
     known = {field.name for field in fields(Thing)}
     things = [

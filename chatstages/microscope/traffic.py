@@ -23,12 +23,14 @@ RECEIVING: dict[str, Callable[[tuple[Any, ...], Any], Any]] = {
     "recvfrom_into": lambda args, result: head(args[0], result[0]),
     "recvmsg_into": lambda args, result: b"".join(bytes(part) for part in args[0])[: result[0]],
 }
+BEGINNING = 64  # bytes that are kept of what a send has left over
 FLAGS = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
-SENDING: dict[str, Callable[[tuple[Any, ...], Any], bytes]] = {
-    "send": lambda args, result: head(args[0], result),
-    "sendto": lambda args, result: head(args[0], result),
-    "sendmsg": lambda args, result: b"".join(bytes(part) for part in args[0])[:result],
-    "sendall": lambda args, result: whole(args[0]),
+# What a call was given to send.
+SENDING: dict[str, Callable[[tuple[Any, ...]], memoryview]] = {
+    "send": lambda args: view(args[0]),
+    "sendto": lambda args: view(args[0]),
+    "sendmsg": lambda args: view(b"".join(bytes(part) for part in args[0])),
+    "sendall": lambda args: view(args[0]),
 }
 
 
@@ -88,7 +90,7 @@ class Traffic:
         return receive
 
     def _sending(self, name: str) -> Wrapper:
-        original, taken = getattr(Socket, name), SENDING[name]
+        original = getattr(Socket, name)
         recorder = self._recorder
 
         @wraps(original)
@@ -99,20 +101,28 @@ class Traffic:
                 return original(sock, *args)
             if name == "sendmsg" and args:
                 args = ([*args[0]], *args[1:])  # it may be an iterator, which can be read once
-            step = recorder.step("send", seen, frame)
+            step, given = recorder.step("send", seen, frame), to_send(name, args)
             try:
                 if sock.gettimeout() != 0.0:
-                    step.waits()
+                    step.waits(size=len(given))
                 result = original(sock, *args)
             except BaseException as error:
-                data, detail = gone_out(sock, seen, args[0]) if name == "sendall" and args else (b"", "")
+                data, detail = gone_out(sock, seen, given) if name == "sendall" and args else (b"", "")
                 step.failed(error, stream=seen, data=data, detail=detail)
+                given.release()
                 raise
             if not seen.known:
                 self._sockets.meet(sock, seen)
                 seen.known = True
             detail = show(args[-1]) if name == "sendto" else ""
-            step.done(stream=seen, data=taken(args, result), detail=detail)
+            size = len(given) if result is None else result
+            if size < len(given):
+                detail = f"{size} of {len(given)} bytes"
+            rest = bytes(given[size : size + BEGINNING])
+            is_whole = isinstance(args[0], bytes) and not rest  # then there is nothing to copy
+            data = args[0] if is_whole else bytes(given[:size])
+            step.done(stream=seen, data=data, detail=detail, rest=rest)
+            given.release()  # else a bytearray could not grow
             return result
 
         return send
@@ -142,16 +152,22 @@ class Traffic:
         return sendfile
 
 
-def whole(data: Any) -> bytes:
+def view(data: Any) -> memoryview:
     """Return what the system gets to see of `data`: bytes, a bytearray, an array."""
-    return data if isinstance(data, bytes) else bytes(memoryview(data).cast("B"))
+    return memoryview(data).cast("B")
+
+
+def to_send(name: str, args: tuple[Any, ...]) -> memoryview:
+    """Return what the call was given to send; nothing where that cannot be sent: the call will say so."""
+    try:
+        return SENDING[name](args)
+    except (TypeError, ValueError, IndexError):
+        return memoryview(b"")
 
 
 def head(data: Any, size: int) -> bytes:
     """Return the first `size` bytes of `data`."""
-    if isinstance(data, bytes) and size == len(data):
-        return data
-    return bytes(memoryview(data).cast("B")[:size])
+    return bytes(view(data)[:size])
 
 
 def part_of(file: Any, offset: int, size: int) -> bytes:
@@ -163,17 +179,15 @@ def part_of(file: Any, offset: int, size: int) -> bytes:
     return data
 
 
-def gone_out(sock: Socket, seen: Seen, data: Any) -> tuple[bytes, str]:
-    """Return what of `data` a `sendall` that has failed has handed to the system, and what to say of it."""
+def gone_out(sock: Socket, seen: Seen, given: memoryview) -> tuple[bytes, str]:
+    """Return what of `given` a `sendall` that has failed has handed to the system, and what to say of it."""
     total = handed_over(sock)
-    try:
-        all_of_it = whole(data)
-    except (TypeError, ValueError):
-        return b"", ""  # it was given something that cannot be sent
     size = -1 if total is None else total - seen.thing.sent
-    if seen.whole and 0 <= size <= len(all_of_it):
-        return all_of_it[:size], f"{size} of {len(all_of_it)} bytes"
-    return b"", f"how many of {len(all_of_it)} bytes went out is not known"
+    if not given:
+        return b"", ""
+    if seen.whole and 0 <= size <= len(given):
+        return bytes(given[:size]), f"{size} of {len(given)} bytes"
+    return b"", f"how many of {len(given)} bytes went out is not known"
 
 
 def handed_over(sock: Socket) -> int | None:

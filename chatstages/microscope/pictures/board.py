@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import names, place
-from chatstages.microscope.moment import Line, Moment, Past, now
+from chatstages.microscope.evidence import listed, names, place, told
+from chatstages.microscope.moment import SLOW, Line, Moment, Past, now, verb
 from chatstages.microscope.pictures.spans import say, seconds, state
 from chatstages.microscope.pictures.style import (
     MARGIN,
@@ -63,12 +63,15 @@ def show(recording: Recording, moment: Moment) -> Picture:
         y += ROW + 10
     for title, entries in parts.items():
         if entries:
-            words += [f"{title}:", *(f"  {entry.name}: {entry.words}".rstrip() for entry in entries[:MOST])]
+            words += [
+                told(title, "").rstrip(),
+                *("  " + told(entry.name, entry.words).rstrip() for entry in entries[:MOST]),
+            ]
             shapes.append(label(MARGIN, y + 18, title, "soft b"))
             shapes += [draw(entry, y + 28 + ROW * number) for number, entry in enumerate(entries[:MOST])]
             y += 48 + ROW * min(len(entries), MOST)
             if len(entries) > MOST:
-                notes.append(f"{title}: " + _("{count} more").format(count=len(entries) - MOST))
+                notes.append(told(title, _("{count} more").format(count=len(entries) - MOST)))
     for note in notes:
         shapes.append(label(MARGIN, y + 10, note, "soft"))
         y += 24
@@ -97,7 +100,7 @@ def threads(moment: Moment) -> Iterator[Entry]:
     for thing in moment.threads:
         doing = moment.doing.get(thing.label)
         held = moment.held_by(thing.label)
-        holding = f"  ({_('holds {lock}').format(lock=names(held))})" if held else ""
+        holding = "  " + _("(holds {lock})").format(lock=names(held)) if held else ""
         name = thing.label + (f" ({stable_name(thing)})" if stable_name(thing) else "")
         if doing is None:
             yield Entry("run", name, _("at work") + holding)
@@ -118,7 +121,7 @@ def locks(moment: Moment, things: dict[str, Thing]) -> Iterator[Entry]:
         holder, since = moment.holders.get(lock, ("", moment.time))
         words = _("held by {thread}").format(thread=holder) if holder else _("free")
         if waiting:
-            words += "; " + _("{threads} waiting").format(threads=names(waiting))
+            words += _("; ") + _("{threads} waiting").format(threads=names(waiting))
         thing = things.get(lock)
         where = place(thing.file, thing.line) if thing and thing.file else ""
         name = lock + (f" ({thing.name})" if thing and thing.name else "")
@@ -151,7 +154,7 @@ def flying(line: Line) -> str:
     waiting = [
         _("{count:,} bytes for {socket}").format(count=count, socket=end) for count, end in ways if count
     ]
-    return _("under way: ") + ", ".join(waiting) if waiting else _("nothing under way")
+    return told(_("under way"), listed(waiting)) if waiting else _("nothing under way")
 
 
 def alarms(moment: Moment, things: dict[str, Thing]) -> list[str]:
@@ -161,11 +164,11 @@ def alarms(moment: Moment, things: dict[str, Thing]) -> list[str]:
         found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(circle)))
     for lock, (holder, _since) in moment.holders.items():
         doing, waiting = moment.doing.get(holder), moment.waiting_for(lock)
-        if not waiting or doing is None or doing.kind not in ("send", "recv", "accept", "connect", "select"):
+        if not waiting or doing is None or doing.kind not in (*SLOW, "select"):
             continue
         peer = things[doing.thing].peer if doing.thing in things else ""
         where = f"{doing.thing} ⇄ {peer}" if peer else doing.thing
         reason = _("{lock} is held by {holder}, which waits in {kind} on {where}. Waiting for it: {waiting}.")
-        facts = {"lock": lock, "holder": holder, "kind": doing.kind, "where": where}
+        facts = {"lock": lock, "holder": holder, "kind": verb(doing), "where": where}
         found.append(reason.format(waiting=names(waiting), **facts))
     return found

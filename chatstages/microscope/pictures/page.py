@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from chatstages.locale import _, language
-from chatstages.microscope.evidence import place
+from chatstages.microscope.evidence import place, told
 from chatstages.microscope.findings import explain
 from chatstages.microscope.moment import Past
 from chatstages.microscope.pictures.board import board, show
@@ -47,7 +47,8 @@ def page(recording: Recording) -> str:
         "wire": _("Wire"),
     }
     shown = explain(recording)._repr_mimebundle_()["text/html"]
-    sections = [f"<h2>{escape(_('What to look at'))}</h2>{shown}"]
+    heading = escape(_("What to look at"))
+    sections = [f"<h2>{heading}</h2>{shown}"]
     for name, picture in last.items():
         tools = zoom() if name == "timeline" else ""
         sections.append(
@@ -100,23 +101,23 @@ def tell(event: Event) -> str:
     text = f" “{said(event.data, 60)}”" if event.data else ""
     error = f" ✗ {event.error}" if event.error else ""
     where = f"  ({place(event.file, event.line)})" if event.file else ""
-    return f"{event.thread}: {event.kind} {event.thing}{text}{error}{where}"
+    return told(event.thread, f"{event.kind} {event.thing}{text}{error}{where}")
 
 
 def bar(steps: int) -> str:
     """Return the slider with its buttons. The page opens at the end, where all is to be seen."""
-    last = max(steps - 1, 0)
+    last, play, step = max(steps - 1, 0), escape(_("Play")), escape(_("Step"))
     return (
-        f'<div id="bar"><button id="play">▶ {escape(_("Play"))}</button><button id="back">◀</button>'
-        f'<input id="step" type="range" min="0" max="{last}" value="{last}" aria-label="{escape(_("Step"))}">'
+        f'<div id="bar"><button id="play">▶ {play}</button><button id="back">◀</button>'
+        f'<input id="step" type="range" min="0" max="{last}" value="{last}" aria-label="{step}">'
         f'<button id="next">▶|</button><div id="said" role="status"></div></div>'
     )
 
 
 def zoom() -> str:
     """Return the buttons that look closer at the timeline."""
+    whole, how = escape(_("All")), escape(_("The wheel looks closer, too; drag to move."))
     return (
         f'<p><button id="closer">＋</button> <button id="farther">－</button> '
-        f'<button id="whole">{escape(_("All"))}</button> '
-        f"{escape(_('The wheel looks closer, too; drag to move.'))}</p>"
+        f'<button id="whole">{whole}</button> {how}</p>'
     )

@@ -18,7 +18,7 @@ from chatstages.microscope.streams import Arrow, arrows, cuts, streams
 from chatstages.wire import one_line
 
 Mark = Literal["", "glued", "cut", "unread", "unseen", "join", "leave", "error"]
-HARMLESS = ("BlockingIOError", "TimeoutError", "timeout")  # how a call says "not now"
+HARMLESS = ("BlockingIOError", "TimeoutError", "timeout", "Empty", "Full")  # how a call says "not now"
 OUTSIDE = "…"  # the lane of whoever was not watched
 
 
@@ -127,7 +127,8 @@ def leaves(recording: Recording, lane: LaneOf) -> Iterator[Row]:
             done |= {event.thing, thing.peer}
             end = ends.get(thing.peer)
             target = lane(end) if end else ""
-            yield Row(event.began, lane(event), target, _("leaves"), "leave", event, end)
+            words = _("ends sending") if event.detail == "SHUT_WR" else _("leaves")
+            yield Row(event.began, lane(event), target, words, "leave", event, end)
 
 
 def failure(event: Event, lane: str) -> Row | None:

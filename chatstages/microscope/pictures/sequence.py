@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from chatstages.locale import _
+from chatstages.microscope.evidence import listed, told
 from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
 from chatstages.microscope.pictures.style import (
     LETTER,
@@ -74,14 +75,14 @@ def describe(shown: list[Row], order: list[str]) -> Iterator[str]:
         if alike[0].mark in ("join", "leave", "error") or len({row.target for row in alike}) < len(alike):
             yield from (write(row, row.target) for row in alike)
         else:
-            yield write(alike[0], ", ".join(sorted((row.target for row in alike), key=order.index)))
+            yield write(alike[0], listed(sorted((row.target for row in alike), key=order.index)))
 
 
 def write(row: Row, target: str) -> str:
     """Return a row in words."""
     where = f"{row.source} → {target}" if target else row.source
     if row.mark in ("join", "leave"):
-        return f"{where}: {row.text}"
+        return told(where, row.text)
     if row.mark == "error":
         return f"{where} ✗ {row.text}"
     remark = {
@@ -91,7 +92,7 @@ def write(row: Row, target: str) -> str:
     }.get(row.mark, "")
     if row.characters:
         remark += " " + _("in the middle of {character}").format(character=row.characters)
-    return f"{where}: “{shorten(row.text, 60)}”" + (f"  ({remark.strip()})" if remark else "")
+    return told(where, f"“{shorten(row.text, 60)}”") + (f"  ({remark.strip()})" if remark else "")
 
 
 class Grid(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from chatstages.locale import _
 from chatstages.microscope.about_locks import deadlocks
 from chatstages.microscope.evidence import FOREVER, holds, names
-from chatstages.microscope.moment import WAITING, as_doing, lives
+from chatstages.microscope.moment import WAITING, as_doing, lives, verb
 from chatstages.microscope.recording import Doing, Event, Recording
 
 State = Literal["run", "wait", "send", "lock", "hold"]
@@ -98,11 +98,6 @@ def say(step: Doing) -> str:
     if step.kind == "select":
         return f"select {names(step.detail.split(', '))}".strip()
     return f"{verb(step)} {step.thing}".strip()
-
-
-def verb(step: Doing) -> str:
-    """Return what a thread does there: a wait for another thread's end is a join."""
-    return step.detail if step.kind == "wait" and step.detail == "join" else step.kind
 
 
 def seconds(nanoseconds: int) -> str:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import place
+from chatstages.microscope.evidence import place, told
 from chatstages.microscope.recording import Event, Recording, Thing
 from chatstages.wire import clean, columns, one_line
 
@@ -177,7 +177,7 @@ def parts(recording: Recording) -> dict[str, str]:
 
 def details(event: Event) -> str:
     """Return what hovers over an event: nothing that changes from run to run."""
-    lines = [f"{event.thread}: {event.kind} {event.thing}"]
+    lines = [told(event.thread, f"{event.kind} {event.thing}")]
     if event.data:
         lines.append(_("{count} bytes: {text}").format(count=len(event.data), text=said(event.data)))
     if event.error:

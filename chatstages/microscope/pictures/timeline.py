@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatstages.locale import _
+from chatstages.microscope.evidence import told
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
 from chatstages.microscope.pictures.style import (
     LETTER,
@@ -66,7 +67,7 @@ def describe(life: Life) -> str:
     held = [span.words for span in life.spans if span.state == "hold" and span.lasts]
     still = [_("and so it stays")] if any(s.lasts and s.state != "hold" for s in life.spans) else []
     bad = [_("DEADLOCK")] if any(span.is_bad for span in life.spans) else []
-    return f"{life.thread}: " + " · ".join(folded + held + still + bad)
+    return told(life.thread, " · ".join(folded + held + still + bad))
 
 
 def draw(
@@ -135,7 +136,7 @@ def bar(span: Span, begin: int, scale: float) -> str:
     """Return one bar, with its words where there is room for them."""
     x, width = (span.begin - begin) * scale, max((span.end - span.begin) * scale, 1.5)
     y, height = (BAR + 2, BAR - 6) if span.state == "hold" else (0, BAR)
-    words = f"{_('DEADLOCK')}: {span.words}" if span.is_bad else span.words
+    words = told(_("DEADLOCK"), span.words) if span.is_bad else span.words
     style = "bad-fill" if span.is_bad else span.state
     inside = label(x + 6, y + height - 6, words, "held" if style in ("hold", "lock", "bad-fill") else "")
     if not words or columns(words) * LETTER + 10 > width or x < 0:

@@ -1,0 +1,126 @@
+"""Findings about connections: closed too early, closed under somebody who waits, an address in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatstages.locale import _
+from chatstages.microscope.evidence import FOREVER, Finding
+from chatstages.microscope.moment import as_doing
+from chatstages.microscope.recording import Event, Recording
+
+BAD_SOCKET = ("Bad file descriptor", "Errno 9]", "WinError 10038", "not a socket")
+
+
+@dataclass(frozen=True, repr=False)
+class ClosedTooEarly(Finding):
+    """A connection that was closed by the thread that had accepted it, while another used it.
+
+    `thread` is the one that closed it.
+    """
+
+    user: str
+
+    def __str__(self) -> str:
+        sentence = _("{thread} has closed {thing}, which it had given to {user}: that finds a closed socket")
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "Whoever uses a connection closes it, when it is done: the thread, not the one that started it."
+        )
+
+
+def closed_too_early(recording: Recording) -> list[ClosedTooEarly]:
+    """Return every connection that the accepting thread closed under the one that was to use it."""
+    found: dict[str, ClosedTooEarly] = {}
+    accepted, closed = dict[str, str](), dict[str, Event]()
+    for event in recording.events:
+        if event.kind == "accept":
+            accepted[event.other] = event.thread
+        elif event.kind == "close":
+            closed.setdefault(event.thing, event)
+        elif event.thing in closed and any(words in event.error for words in BAD_SOCKET):
+            close = closed[event.thing]
+            if close.thread == accepted.get(event.thing) != event.thread:
+                numbers = (close.number, event.number)
+                entry = ClosedTooEarly(
+                    numbers, close.thread, close.thing, close.file, close.line, event.thread
+                )
+                found.setdefault(event.thing, entry)
+    return list(found.values())
+
+
+@dataclass(frozen=True, repr=False)
+class ClosedWhileWaiting(Finding):
+    """A socket that was closed by one thread while another waited in recv on it.
+
+    `thread` is the one that closed it.
+    """
+
+    waiting: str
+
+    def __str__(self) -> str:
+        sentence = _("{thread} has closed {thing} while {waiting} was waiting on it: that does not wake it")
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "While one waits on it, the system keeps the connection open, and tells the other end nothing. "
+            "Call shutdown(SHUT_RDWR) first: that wakes whoever waits; then close."
+        )
+
+
+def closed_while_waiting(recording: Recording) -> list[ClosedWhileWaiting]:
+    """Return every socket that was closed, with no shutdown before, while another thread waited on it.
+
+    A wait with a time limit ends by itself, and where the system wakes the waiting (Windows) it ends with an
+    error: neither is named. Source of the rule: close(2), "Multithreaded processes and close()".
+    """
+    found, shut, closes, limited = [], set[str](), dict[str, Event](), set[str]()
+    for event in recording.events:
+        if event.kind == "shutdown":
+            shut.add(event.thing)
+        elif event.kind == "settimeout" and event.detail != "None":
+            limited.add(event.thing)
+        elif event.kind == "close" and event.thing not in shut | limited and not event.detail:
+            closes[event.thing] = event
+    waits = [(e.thread, as_doing(e), e.ended) for e in recording.events if not e.error]
+    waits += [(thread, doing, FOREVER) for thread, doing in recording.doing.items()]
+    for thread, doing, end in waits:
+        close = closes.get(doing.thing)
+        if doing.kind not in ("recv", "accept") or close is None or close.thread == thread:
+            continue
+        if doing.since < close.began and close.ended < end:
+            where = (close.thread, close.thing, close.file, close.line)
+            found.append(ClosedWhileWaiting((close.number,), *where, thread))
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class AddressTaken(Finding):
+    """A bind that failed, because the address is in use."""
+
+    def __str__(self) -> str:
+        return _("{thread} could not have the address for {thing}: it is in use").format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "Another server has it, or one that has just ended: then SO_REUSEADDR before bind helps (not "
+            "on Windows)."
+        )
+
+
+def taken_addresses(recording: Recording) -> list[AddressTaken]:
+    """Return every bind to an address that was in use."""
+    return [
+        AddressTaken((event.number,), event.thread, event.thing, event.file, event.line)
+        for event in recording.events
+        if event.kind == "bind" and ("in use" in event.error or "10048" in event.error)
+    ]

@@ -1,0 +1,233 @@
+"""Findings about a group: a member passed over, a name that two have used, signs that command a screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chatstages.locale import _
+from chatstages.microscope.evidence import FOREVER, Finding, quote
+from chatstages.microscope.recording import Event, Recording
+
+# A line as chats write it: a name, a colon of either width, and the message.
+SPOKEN = re.compile(r"(?m)^([^\s:：{}\[\]<>\"'][^\n:：{}\[\]<>\"']{0,31})[:：].*$")
+# What commands a terminal, or turns the direction of text round (ECMA-48; Unicode TR 9), and what follows.
+COMMAND = re.compile("(?:\x1b[\\[\\]PX^_c]|[\u202a-\u202e\u2066-\u2069]).{0,16}")
+
+
+class Round(NamedTuple):
+    """The same bytes, sent by one thread to one socket after the other."""
+
+    source: str  # the socket from which the thread had received something before
+    sends: list[Event]  # those that have failed, too
+
+    @property
+    def members(self) -> set[str]:
+        """The sockets that were to get it."""
+        return {send.thing for send in self.sends}
+
+    @property
+    def data(self) -> bytes:
+        """What was sent."""
+        return next((send.data for send in self.sends if send.data), b"")
+
+    def goes_on(self, send: Event) -> bool:
+        """Tell whether `send` is a part of it."""
+        return send.thing not in self.members and (not send.data or self.data in (b"", send.data))
+
+
+def rounds(recording: Recording) -> list[Round]:
+    """Return what a server has sent to several, one after the other, in the order in which that began."""
+    found, current, sources = list[Round](), dict[str, Round](), dict[str, str]()
+    things = recording.things
+    for event in recording.events:
+        if event.kind == "recv":
+            current.pop(event.thread, None)
+            sources[event.thread] = event.thing
+        elif event.kind == "send" and things[event.thing].role == "server":
+            mine = current.get(event.thread)
+            if mine is None or not mine.goes_on(event):
+                mine = current[event.thread] = Round(sources.get(event.thread, ""), [])
+                found.append(mine)
+            mine.sends.append(event)
+    return [each for each in found if len(each.sends) > 1 and each.data]
+
+
+@dataclass(frozen=True, repr=False)
+class Skipped(Finding):
+    """A member that was passed over while a message was sent to all, because somebody left meanwhile."""
+
+    leaver: str
+    text: str
+
+    def __str__(self) -> str:
+        sentence = _(
+            "{thing} did not get {text}, which {thread} sent to the others, while {leaver} went off the list"
+        )
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "A list from which something is taken while a loop walks it moves up, and the loop passes one "
+            "over. Walk a copy, made under the lock that guards the list."
+        )
+
+
+def skipped(recording: Recording) -> list[Skipped]:
+    """Return every member that was passed over while somebody else left.
+
+    Who is a member is told by the messages: it gets a later one, and got one before, or was listened to.
+    """
+    told, found = rounds(recording), list[Skipped]()
+    begun, left = first_recvs(recording), ends(recording)
+    gone = {event.thing: event.ended for event in reversed(left)}
+    got = [(send.thing, number) for number, each in enumerate(told) for send in each.sends if send.data]
+    first_told, last_told = dict(reversed(got)), dict(got)
+    streams: dict[str, bytes] = {}
+    for number, this in enumerate(told):
+        first, last = this.sends[0], this.sends[-1]
+        leavers = [event.thing for event in left if first.began <= event.ended <= last.ended]
+        for member in first_told if leavers else ():
+            was_there = first_told[member] < number or begun.get(member, last.ended) < first.began
+            stays = last_told[member] > number and gone.get(member, FOREVER) > last.ended
+            if not (was_there and stays) or member in this.members or member == this.source:
+                continue
+            if not any(this.members <= (each.members - {member}) and member in each.members for each in told):
+                continue  # that is a group of others
+            streams.setdefault(member, all_sent(recording, member))
+            if not all(line in streams[member] for line in this.data.splitlines(keepends=True)):
+                numbers = tuple(send.number for send in this.sends)
+                where = (first.thread, member, first.file, first.line)
+                found.append(Skipped(numbers, *where, leavers[0], quote(this.data)))
+    return found
+
+
+def first_recvs(recording: Recording) -> dict[str, int]:
+    """Return when each socket was first listened to."""
+    times: dict[str, int] = {}
+    for event in recording.events:
+        if event.kind == "recv":
+            times[event.thing] = min(times.get(event.thing, event.began), event.began)
+    for doing in recording.doing.values():
+        if doing.kind == "recv":
+            times.setdefault(doing.thing, doing.since)
+    return times
+
+
+def ends(recording: Recording) -> list[Event]:
+    """Return where it was seen that a member has left: a send to it failed, or it was closed."""
+    return [e for e in recording.events if e.kind == "close" or (e.kind == "send" and e.error)]
+
+
+def all_sent(recording: Recording, sock: str) -> bytes:
+    """Return all that was sent on a socket."""
+    return b"".join(event.data for event in recording.events if event.kind == "send" and event.thing == sock)
+
+
+class Passed(NamedTuple):
+    """Something that came from one member, and that the server has passed on to another as it was."""
+
+    recv: Event
+    send: Event
+
+
+def passed_on(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Passed]]:
+    """Yield whatever matches `pattern` in what one member has sent and another has got, with both events.
+
+    What is no text is left out: nobody shows it on a screen.
+    """
+    things, came, doubtful = recording.things, dict[str, Event](), set[str]()
+    for event in recording.events:
+        if event.kind not in ("send", "recv") or not event.data or things[event.thing].role != "server":
+            continue
+        for match in matches(event.data, pattern):
+            text = match[0]
+            if event.kind == "recv":
+                first = came.setdefault(text, event)
+                doubtful |= {text} if first.thing != event.thing else set()  # whose was passed on?
+            elif text in came and text not in doubtful and came[text].thing != event.thing:
+                yield match, Passed(came[text], event)
+
+
+def matches(data: bytes, pattern: re.Pattern[str]) -> Iterable[re.Match[str]]:
+    """Return what matches `pattern` in `data`, which may be no text."""
+    try:
+        return pattern.finditer(data.decode())
+    except UnicodeDecodeError:
+        return ()
+
+
+@dataclass(frozen=True, repr=False)
+class SharedName(Finding):
+    """A name under which two members have spoken, while both were there."""
+
+    other: str
+    name: str
+
+    def __str__(self) -> str:
+        sentence = _("{thing} and {other} both speak as {name}, and the server passes it on")
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "The name is whatever the client writes: so anybody can speak as the teacher. Let the server put "
+            "the name before the message, and give each name to one member only."
+        )
+
+
+def shared_names(recording: Recording) -> list[SharedName]:
+    """Return every name under which a second member has spoken while the first was there still."""
+    owners, found = dict[str, str](), dict[str, SharedName]()
+    left = {e.thing: e.ended for e in reversed(recording.events) if is_end(e)}
+    for line, (recv, send) in passed_on(recording, SPOKEN):
+        name, owner = line[1], owners.get(line[1], recv.thing)
+        if owner != recv.thing and left.get(owner, FOREVER) > recv.ended:
+            where = (send.thread, recv.thing, send.file, send.line)
+            found.setdefault(name, SharedName((recv.number, send.number), *where, owner, quote(name)))
+        owners[name] = recv.thing
+    return list(found.values())
+
+
+def is_end(event: Event) -> bool:
+    """Tell whether `event` shows that a connection has ended: it was closed, or the other side has."""
+    return event.kind == "close" or (event.kind == "recv" and not event.data)
+
+
+@dataclass(frozen=True, repr=False)
+class ScreenCommand(Finding):
+    """Signs that command a screen, passed on from one member to the others."""
+
+    text: str
+
+    def __str__(self) -> str:
+        sentence = _("{thing} sends what commands the others' screens, and it is passed on as it is: {text}")
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and what mends it."""
+        return _(
+            "Control characters can clear a terminal, and turn text round. Replace them before anything is "
+            "shown, and at the server, too: in messages and in names."
+        )
+
+
+def screen_commands(recording: Recording) -> list[ScreenCommand]:
+    """Return, of each member, the first message with such signs that was passed on."""
+    found: dict[str, ScreenCommand] = {}
+    for command, (recv, send) in passed_on(recording, COMMAND):
+        where = (send.thread, recv.thing, send.file, send.line)
+        text = quote(printable(command[0]))
+        found.setdefault(recv.thing, ScreenCommand((recv.number, send.number), *where, text))
+    return list(found.values())
+
+
+def printable(text: str) -> str:
+    """Return `text` with its control characters written out, as Python writes them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
