@@ -1092,8 +1092,6 @@ shell.run_cell("from threading import Lock")
 first = shell.run_cell("%%microscope\\nlock = Lock()\\nwith lock: pass\\n6 * 7")
 assert not first.error_in_exec, first
 print([(e.kind, e.line) for e in shell.user_ns["scope"].events], shell.user_ns["_"])
-from chatstages.microscope.evidence import place
-print({place(e.file, e.line) for e in shell.user_ns["scope"].events})
 second = shell.run_cell("%%microscope mine\\nimport socket\\nsocket.socket().close()\\n1 / 0")
 for wrong in ("%%microscope 5\\n1", "%%microscope\\nawait print(2)"):
     print(type(shell.run_cell(wrong).error_in_exec).__name__)
@@ -1102,7 +1100,6 @@ print(type(second.error_in_exec).__name__, [e.kind for e in shell.user_ns["mine"
     process = python("-c", source)
     output, errors = process.communicate(timeout=PATIENCE * 3)
     assert "[('acquire', 3), ('release', 3)] 42" in output, output + errors
-    assert "{'cell [1], line 3'}" in output
     assert "ZeroDivisionError ['close']" in output
     assert output.count("UsageError\n") == 2
     assert "with microscope() as scope:" in output + errors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import linecache
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,19 +71,10 @@ def holds(recording: Recording) -> list[Hold]:
 def place(file: str, line: int) -> str:
     """Return where that is, short: a name that is the same on every machine."""
     path = PurePath(file.replace("\\", "/"))
-    if (cell := cell_of(file)) is not None:
-        return _("cell [{cell}], line {line}").format(cell=cell, line=line)
+    # Not the number of the cell: where cells are run without a history (nbval does) all have the same.
     if "ipykernel" in str(path.parent) or file.startswith("<"):
         return _("this notebook, line {line}").format(line=line)
     return f"{path.name}:{line}" if file else _("somewhere")
-
-
-def cell_of(file: str) -> str | None:
-    """Return the number of the cell that Jupyter calls `file`; None where that is no cell."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    called = shell.compile.format_code_name(file) if shell is not None else None
-    return called[1].removeprefix("In[").removesuffix("]") if called else None
 
 
 def code(file: str, line: int) -> str:
