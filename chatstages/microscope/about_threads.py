@@ -136,7 +136,7 @@ def broken_threads(recording: Recording) -> list[BrokenThread]:
             after_end = bool(heard and not heard.data and not heard.error and heard.thing == here.thing)
             where = (numbers, event.thread, event.thing, here.file, here.line)
             found.append(BrokenThread(*where, event.error, in_pool, after_end))
-        if event.kind != "close":  # that is how it tidied up
+        if event.kind not in ("close", "release"):  # that is how it tidied up
             last[event.thread] = event
         if event.kind == "recv":
             read[event.thread] = event
