@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,25 +18,24 @@ SPOKEN = re.compile(r"(?m)^([^\s:：{}\[\]<>\"'][^\n:：{}\[\]<>\"']{0,31})[:：
 COMMAND = re.compile("(?:\x1b[\\[\\]PX^_c]|[\u202a-\u202e\u2066-\u2069]).{0,16}")
 
 
-class Round(NamedTuple):
+class Round:
     """The same bytes, sent by one thread to one socket after the other."""
 
-    source: str  # the socket from which the thread had received something before
-    sends: list[Event]  # those that have failed, too
-
-    @property
-    def members(self) -> set[str]:
-        """The sockets that were to get it."""
-        return {send.thing for send in self.sends}
-
-    @property
-    def data(self) -> bytes:
-        """What was sent."""
-        return next((send.data for send in self.sends if send.data), b"")
+    def __init__(self, source: str) -> None:
+        self.source = source  # the socket from which the thread had received something before
+        self.sends: list[Event] = []  # those that have failed, too
+        self.members = set[str]()  # the sockets that were to get it
+        self.data = b""  # what was sent
 
     def goes_on(self, send: Event) -> bool:
         """Tell whether `send` is a part of it."""
         return send.thing not in self.members and (not send.data or self.data in (b"", send.data))
+
+    def add(self, send: Event) -> None:
+        """Take `send` as a part of it."""
+        self.sends.append(send)
+        self.members.add(send.thing)
+        self.data = self.data or send.data
 
 
 def rounds(recording: Recording) -> list[Round]:
@@ -49,9 +49,9 @@ def rounds(recording: Recording) -> list[Round]:
         elif event.kind == "send" and things[event.thing].role == "server":
             mine = current.get(event.thread)
             if mine is None or not mine.goes_on(event):
-                mine = current[event.thread] = Round(sources.get(event.thread, ""), [])
+                mine = current[event.thread] = Round(sources.get(event.thread, ""))
                 found.append(mine)
-            mine.sends.append(event)
+            mine.add(event)
     return [each for each in found if len(each.sends) > 1 and each.data]
 
 
@@ -87,7 +87,7 @@ def skipped(recording: Recording) -> list[Skipped]:
     gone = {event.thing: event.ended for event in reversed(left)}
     got = [(send.thing, number) for number, each in enumerate(told) for send in each.sends if send.data]
     first_told, last_told = dict(reversed(got)), dict(got)
-    streams: dict[str, bytes] = {}
+    streams = all_sent(recording)
     for number, this in enumerate(told):
         first, last = this.sends[0], this.sends[-1]
         leavers = [event.thing for event in left if first.began <= event.ended <= last.ended]
@@ -96,10 +96,10 @@ def skipped(recording: Recording) -> list[Skipped]:
             stays = last_told[member] > number and gone.get(member, FOREVER) > last.ended
             if not (was_there and stays) or member in this.members or member == this.source:
                 continue
-            if not any(this.members <= (each.members - {member}) and member in each.members for each in told):
-                continue  # that is a group of others
-            streams.setdefault(member, all_sent(recording, member))
-            if not all(line in streams[member] for line in this.data.splitlines(keepends=True)):
+            if all(line in streams[member] for line in this.data.splitlines(keepends=True)):
+                continue
+            together = this.members | {member}  # if they never were, that was a group of others
+            if any(together <= each.members for each in told):
                 numbers = tuple(send.number for send in this.sends)
                 where = (first.thread, member, first.file, first.line)
                 found.append(Skipped(numbers, *where, leavers[0], quote(this.data)))
@@ -123,9 +123,13 @@ def ends(recording: Recording) -> list[Event]:
     return [e for e in recording.events if e.kind == "close" or (e.kind == "send" and e.error)]
 
 
-def all_sent(recording: Recording, sock: str) -> bytes:
-    """Return all that was sent on a socket."""
-    return b"".join(event.data for event in recording.events if event.kind == "send" and event.thing == sock)
+def all_sent(recording: Recording) -> dict[str, bytes]:
+    """Return all that was sent on each socket."""
+    pieces = defaultdict[str, list[bytes]](list)
+    for event in recording.events:
+        if event.kind == "send":
+            pieces[event.thing].append(event.data)
+    return {sock: b"".join(data) for sock, data in pieces.items()}
 
 
 class Passed(NamedTuple):

@@ -19,6 +19,7 @@ from chatstages.microscope.interest import Place
 from chatstages.microscope.locks import REAL_RLOCK, WatchedLock, WatchedRLock, written_in
 from chatstages.microscope.patches import Patches, Wrapper
 from chatstages.microscope.recorder import Recorder, Seen
+from chatstages.microscope.recording import Kind
 
 
 class Conditions:
@@ -76,42 +77,31 @@ class Conditions:
         return __init__
 
     def _waiting(self, original: Wrapper, what: str, detail: str = "") -> Wrapper:
+        return self._calling(original, "wait", what, detail)
+
+    def _notifying(self, original: Wrapper, what: str) -> Wrapper:
+        return self._calling(original, "notify", what)
+
+    def _calling(self, original: Wrapper, kind: Kind, what: str, detail: str = "") -> Wrapper:
         @wraps(original)
-        def wait(thing: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(thing: Any, *args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
             seen = self._recorder.used(thing, what, frame)
             if seen is None:
                 return original(thing, *args, **kwargs)
-            step = self._recorder.step("wait", seen, frame)
+            step = self._recorder.step(kind, seen, frame)
             try:
-                step.waits(detail, around=True)
+                if kind == "wait":
+                    step.waits(detail, around=True)
                 result = original(thing, *args, **kwargs)
             except BaseException as error:
                 step.failed(error, detail=detail)
                 raise
-            timed_out = what in ("condition", "event") and not result
+            timed_out = kind == "wait" and what in ("condition", "event") and not result
             step.done(detail="timed out" if timed_out else detail)
             return result
 
-        return wait
-
-    def _notifying(self, original: Wrapper, what: str) -> Wrapper:
-        @wraps(original)
-        def notify(thing: Any, *args: Any, **kwargs: Any) -> Any:
-            frame = sys._getframe(1)
-            seen = self._recorder.used(thing, what, frame)
-            if seen is None:
-                return original(thing, *args, **kwargs)
-            step = self._recorder.step("notify", seen, frame)
-            try:
-                result = original(thing, *args, **kwargs)
-            except BaseException as error:
-                step.failed(error)
-                raise
-            step.done()
-            return result
-
-        return notify
+        return call
 
     def _entering(self, original: Wrapper) -> Wrapper:
         @wraps(original)

@@ -147,8 +147,3 @@ def unfinished(data: bytes) -> bytes:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(data[-4:])
     return decoder.getstate()[0]
-
-
-def in_flight(sent: int, received: int) -> int:
-    """Return how many bytes are under way."""
-    return max(0, sent - received)
