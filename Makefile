@@ -66,7 +66,7 @@ notebooks: .venv/dev.done ## run every notebook, in both languages, and compare 
 	$(BIN)/python -m pytest $(NBVAL) notebooks
 
 bench: .venv/dev.done ## measure stage 5 beside other servers (a quarter of an hour; BENCH_ARGS="--rounds 1": less)
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m chatstages.bench $(BENCH_ARGS)
 
 run-notebooks: .venv/dev.done ## run every notebook and save what it shows
 	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --log-level=WARN \
@@ -84,8 +84,8 @@ translations: .venv/dev.done ## bring the catalogue up to date with the sentence
 	@mkdir -p build
 	$(BIN)/pybabel --quiet extract --no-location --sort-output -o build/chatstages.pot chatstages
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap \
-	  -D chatstages -i build/chatstages.pot -d chatstages/locale
-	$(BIN)/pybabel --quiet compile -D "chatstages argparse" -d chatstages/locale
+	  -D chatstages -i build/chatstages.pot -d chatstages/i18n
+	$(BIN)/pybabel --quiet compile -D "chatstages argparse" -d chatstages/i18n
 
 constraints: .venv/dev.done ## write down the versions that this environment has
 	$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt

@@ -8,10 +8,25 @@ stage4_broadcast          a group: what one member says, every member receives
 stage5_pool               rigorous: one pool, one lock, whole lines; nobody can stall the room
 ========================  ==========================================================================
 
-Read them in this order; each is one file, top to bottom. They import ``wire`` (bytes and text),
-``listener`` (stopping a blocked call) and ``events`` (telling what happens), and nothing else of ours.
-(Stage 5 is four files: its room, its member and its client stand beside it.) ``microscope`` shows what
-happens in any of them, or in your own code.
+Read them in this order, each from top to bottom. Stages 1 to 4 are one file each, stage 5 is a folder. They
+use ``protocol`` (bytes and messages) and ``runtime`` (sockets that can be stopped, servers in the background,
+events), and never each other. ``microscope`` shows what happens in any of them, or in your own code.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 __version__ = "0.1.0"
+
+STAGES = {
+    1: "stage1_oneshot",
+    2: "stage2_session",
+    3: "stage3_threads",
+    4: "stage4_broadcast",
+    5: "stage5_pool",
+}
+
+
+def load_stage(number: int) -> ModuleType:
+    """Return the module of stage `number`, 1 to 5. Raises KeyError for another number."""
+    return import_module(f"chatstages.{STAGES[number]}")

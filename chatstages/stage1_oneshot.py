@@ -2,9 +2,6 @@
 
 The server waits for one client, shows the one message that it sends, and both close.
 
-    python -m chatstages.stage1_oneshot server
-    python -m chatstages.stage1_oneshot client
-
 **Still wrong:**
 
 - One message and all is over: whoever has more to say must start everything again. Stage 2 mends it.
@@ -18,10 +15,12 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from chatstages.events import Address, Event, Hook, ignore
-from chatstages.listener import TIMEOUT, Running, Stop, closed_on_error, reuse_address
-from chatstages.locale import _
-from chatstages.wire import RECV_SIZE, Decoder, encode
+from chatstages.i18n import _
+from chatstages.protocol.framing import RECV_SIZE, Decoder, encode
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore
+from chatstages.runtime.options import TIMEOUT, reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
 
 # --- the client --------------------------------------------------------------------------------------
 
@@ -90,7 +89,7 @@ def handle_one(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     on_event(Event("left", address))
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> BackgroundServer:
     """Start a server for one client, on any free port if `port` is 0, and return it running.
 
     Raises OSError when the address cannot be had.
@@ -99,15 +98,4 @@ def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Ru
         reuse_address(server)
         server.bind((host, port))
         server.listen()
-        return Running(server, partial(handle_one, on_event=on_event))
-
-
-def main() -> int:
-    """Run the server or the client in a terminal."""
-    from chatstages.cli import stage_main  # the terminal's side: arguments, keyboard, Ctrl-C
-
-    return stage_main(1)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        return BackgroundServer(server, partial(handle_one, on_event=on_event))

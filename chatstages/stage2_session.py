@@ -5,9 +5,6 @@ when the client has left. What was one script from top to bottom is now function
 `receive` (bytes from the network become text), `handle` (one client, from joining to leaving), `serve`
 (socket, bind, listen), and on the other side `send` and `chat`.
 
-    python -m chatstages.stage2_session server
-    python -m chatstages.stage2_session client
-
 **Unlike stage 1:**
 
 - `receive` goes on until `recv` returns b"": the client has closed its side. An empty *message* could
@@ -27,10 +24,12 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from chatstages.events import Address, Event, Hook, ignore
-from chatstages.listener import TIMEOUT, Running, Stop, closed_on_error, reuse_address
-from chatstages.locale import _
-from chatstages.wire import RECV_SIZE, Decoder, encode
+from chatstages.i18n import _
+from chatstages.protocol.framing import RECV_SIZE, Decoder, encode
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore
+from chatstages.runtime.options import TIMEOUT, reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
 
 # --- the client --------------------------------------------------------------------------------------
 
@@ -101,7 +100,7 @@ def handle_one(server: socket.socket, stop: Stop, on_event: Hook) -> None:
         handle(*client, stop, on_event)
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> BackgroundServer:
     """Start a server for one client, on any free port if `port` is 0, and return it running.
 
     Raises OSError when the address cannot be had.
@@ -110,15 +109,4 @@ def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Ru
         reuse_address(server)
         server.bind((host, port))
         server.listen()
-        return Running(server, partial(handle_one, on_event=on_event))
-
-
-def main() -> int:
-    """Run the server or the client in a terminal."""
-    from chatstages.cli import stage_main  # the terminal's side: arguments, keyboard, Ctrl-C
-
-    return stage_main(2)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        return BackgroundServer(server, partial(handle_one, on_event=on_event))

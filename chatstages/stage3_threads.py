@@ -2,9 +2,6 @@
 
 Any number of clients may talk to the server at the same time; it shows who says what.
 
-    python -m chatstages.stage3_threads server
-    python -m chatstages.stage3_threads client
-
 **Unlike stage 2:**
 
 - `accept_clients` accepts one client after the other, and gives each to a thread of its own. While one
@@ -27,9 +24,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Thread
 
-from chatstages.events import Address, Event, Hook, ignore, show_address
-from chatstages.listener import TIMEOUT, Running, Stop, closed_on_error, reuse_address
-from chatstages.wire import RECV_SIZE, Decoder, encode
+from chatstages.protocol.framing import RECV_SIZE, Decoder, encode
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore, show_address
+from chatstages.runtime.options import TIMEOUT, reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
 
 # --- the client --------------------------------------------------------------------------------------
 
@@ -108,7 +107,7 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
         thread.join()
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> BackgroundServer:
     """Start a server for many clients, on any free port if `port` is 0, and return it running.
 
     Raises OSError when the address cannot be had.
@@ -117,15 +116,4 @@ def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Ru
         reuse_address(server)
         server.bind((host, port))
         server.listen()
-        return Running(server, partial(accept_clients, on_event=on_event))
-
-
-def main() -> int:
-    """Run the server or the client in a terminal."""
-    from chatstages.cli import stage_main  # the terminal's side: arguments, keyboard, Ctrl-C
-
-    return stage_main(3)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        return BackgroundServer(server, partial(accept_clients, on_event=on_event))

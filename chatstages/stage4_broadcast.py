@@ -2,9 +2,6 @@
 
 What one member says, every member receives, the speaker too: so it knows that its words have arrived.
 
-    python -m chatstages.stage4_broadcast server
-    python -m chatstages.stage4_broadcast client
-
 **Unlike stage 3:**
 
 - The server remembers who is there (`Group`), and passes on what it receives. What happens to one member
@@ -31,10 +28,12 @@ from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
 
-from chatstages.events import Address, Event, Hook, ignore, show_address
-from chatstages.listener import TIMEOUT, Running, Stop, closed_on_error, reuse_address
-from chatstages.locale import _
-from chatstages.wire import RECV_SIZE, Decoder, encode
+from chatstages.i18n import _
+from chatstages.protocol.framing import RECV_SIZE, Decoder, encode
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore, show_address
+from chatstages.runtime.options import TIMEOUT, reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
 
 SEND_TIMEOUT = 0.5  # seconds; a member that takes nothing for so long is cut off
 LEAVE_TIMEOUT = 0.5  # seconds that a leaving client gives the server to close its side
@@ -54,7 +53,9 @@ class Client:
             self._sock.connect(address)
         self.received: deque[str] = deque(maxlen=1_000)
         self._leaving = False
-        self._receiver = Running(self._sock, partial(self._receive, address=address, on_event=on_event))
+        self._receiver = BackgroundServer(
+            self._sock, partial(self._receive, address=address, on_event=on_event)
+        )
 
     def _receive(self, sock: socket.socket, stop: Stop, address: Address, on_event: Hook) -> None:
         for text in receive(sock, stop):
@@ -180,7 +181,7 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
         thread.join()
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Running:
+def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> BackgroundServer:
     """Start a server for a group, on any free port if `port` is 0, and return it running.
 
     Raises OSError when the address cannot be had.
@@ -189,15 +190,4 @@ def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> Ru
         reuse_address(server)
         server.bind((host, port))
         server.listen()
-        return Running(server, partial(accept_clients, on_event=on_event))
-
-
-def main() -> int:
-    """Run the server or the client in a terminal."""
-    from chatstages.cli import stage_main  # the terminal's side: arguments, keyboard, Ctrl-C
-
-    return stage_main(4)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        return BackgroundServer(server, partial(accept_clients, on_event=on_event))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstages import locale
+from chatstages import i18n
 from tests.support import PATIENCE, Recorder
 
 
@@ -41,9 +41,9 @@ def _nothing_left_behind() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _in_english() -> Iterator[None]:
     """Let every test begin in English."""
-    locale.use("en")
+    i18n.use("en")
     yield
-    locale.use("en")
+    i18n.use("en")
 
 
 @pytest.fixture

@@ -13,19 +13,20 @@ from dataclasses import dataclass
 
 import psutil
 
-from chatstages.events import Address
+from chatstages.runtime.events import Address
 from tests.support import PATIENCE, kill, python, raw_client, read_until
 
 # It serves until its input ends, then says how many seconds `stop` took, and what is left behind.
 SERVER = """
 import json, sys, threading, time
-from chatstages import listener, stage5_pool
+from chatstages import stage5_pool
+from chatstages.runtime import options
 limit = int(sys.argv[1])
 if limit:
     import resource
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 else:
-    listener.allow_many_connections()
+    options.allow_many_connections()
 server = stage5_pool.serve(port=int(sys.argv[2]))
 print(json.dumps(server.address), flush=True)
 sys.stdin.read()

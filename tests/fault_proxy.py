@@ -16,8 +16,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from chatstages.events import Address
-from chatstages.listener import Bell, Running, Stop, closed_on_error
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address
+from chatstages.runtime.sockets import Stop, closed_on_error
+from chatstages.runtime.waker import Waker
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
@@ -59,22 +61,22 @@ class FaultProxy:
         self._reset = reset_after is not None
         self._swallows = False
         self._ways: list[Way] = []  # belongs to the thread
-        self._bell = Bell()
+        self._waker = Waker()
         with closed_on_error(socket.create_server(("127.0.0.1", 0))) as listener:
-            self._running = Running(listener, self._run)
+            self._running = BackgroundServer(listener, self._run)
         self.address = self._running.address
 
     def black_hole(self) -> None:
         """From now on pass nothing on, in either direction. Any thread may call."""
         self._swallows = True
-        self._bell.ring()
+        self._waker.wake()
 
     def __enter__(self) -> FaultProxy:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._running.stop()
-        self._bell.close()
+        self._waker.close()
 
     def _run(self, listener: socket.socket, stop: Stop) -> None:
         try:
@@ -88,13 +90,13 @@ class FaultProxy:
         ways = [] if self._swallows else self._ways
         waits = [way.due for way in ways if way.under_way]
         with selectors.DefaultSelector() as selector:
-            for thing in (listener, stop, self._bell):
+            for thing in (listener, stop, self._waker):
                 selector.register(thing, selectors.EVENT_READ)
             for way in ways:
                 if not way.under_way and not way.ended:  # else its source has to wait
                     selector.register(way.source, selectors.EVENT_READ, way)
             ready = selector.select(max(0.0, min(waits) - time.monotonic()) if waits else None)
-        self._bell.silence()
+        self._waker.drain()
         for key, _events in ready:
             if key.fileobj is listener:
                 self._accept(listener)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import sys
 
-from chatstages.wire import UNSAFE, Decoder, Lines
+from chatstages.protocol.framing import Decoder, LineDecoder
+from chatstages.text import UNSAFE
 
 LIMIT = 6  # bytes of a message: so small that random ones often exceed it
 
@@ -37,8 +38,8 @@ def check(data: bytes, cuts: list[int]) -> None:
 
 
 def check_lines(data: bytes, pieces: list[bytes]) -> None:
-    """See that `Lines` gives the same messages for all ways to cut, and keeps no more than it may."""
-    whole, lines = Lines(LIMIT), Lines(LIMIT)
+    """See that `LineDecoder` gives the same messages for all ways to cut, and keeps no more than it may."""
+    whole, lines = LineDecoder(LIMIT), LineDecoder(LIMIT)
     messages: list[str] = []
     for piece in pieces:
         messages += lines.feed(piece)
@@ -62,8 +63,8 @@ def main() -> int:
     except ImportError:
         print("atheris is not here; where it can be had (Linux, Python up to 3.13): pip install -e '.[fuzz]'")
         return 0
-    atheris.instrument_func(Lines.feed)
-    atheris.instrument_func(Lines.flush)
+    atheris.instrument_func(LineDecoder.feed)
+    atheris.instrument_func(LineDecoder.flush)
     atheris.instrument_func(Decoder.decode)
 
     def one(data: bytes) -> None:

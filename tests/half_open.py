@@ -14,7 +14,8 @@ import struct
 import sys
 import time
 
-from chatstages import listener, stage5_pool
+from chatstages import stage5_pool
+from chatstages.runtime import options
 from tests.support import Recorder, fill, raw_client, read_until
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1  # netdevice(7)
@@ -32,7 +33,7 @@ def switch_loopback(on: bool) -> None:
 def main(how: str, idle: int, interval: int, probes: int) -> None:
     """Measure how long a member stays that has vanished, with bytes on their way to it (deaf) or without."""
     if idle:
-        listener.KEEP_IDLE, listener.KEEP_INTERVAL, listener.KEEP_PROBES = idle, interval, probes
+        options.KEEP_IDLE, options.KEEP_INTERVAL, options.KEEP_PROBES = idle, interval, probes
     switch_loopback(True)
     told = Recorder()
     with stage5_pool.serve(on_event=told) as server, raw_client(server.address) as member:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from chatstages import stage1_oneshot, stage2_session, stage3_threads, stage4_broadcast, stage5_pool
-from chatstages.events import Address, Event, Kind
-from chatstages.listener import Running
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Kind
 
 ROOT = Path(__file__).parent.parent
 STAGES = {1: stage1_oneshot, 2: stage2_session, 3: stage3_threads, 4: stage4_broadcast, 5: stage5_pool}
@@ -153,7 +153,7 @@ def wait_until_listening(address: Address) -> None:
             time.sleep(0.02)  # another program's port: there is no event to wait for
 
 
-def stopped(server: Running) -> bool:
+def stopped(server: BackgroundServer) -> bool:
     """Stop `server` from another thread; return whether it has ended."""
     thread = threading.Thread(target=server.stop)
     thread.start()

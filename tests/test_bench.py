@@ -318,7 +318,7 @@ def test_the_full_measurement_writes_its_report(tmp_path: Path, folder: Path) ->
     """All its tables, the plot, and the raw numbers."""
     compiled_or_skip("load", folder)
     options = ["--sizes", "3", "--most", "5", "--rounds", "1", "--seconds", "0.1", "--folder", str(tmp_path)]
-    with python("-m", "benchmarks", *options, "--servers", "stage 5", cwd=ROOT) as process:
+    with python("-m", "chatstages.bench", *options, "--servers", "stage 5", cwd=ROOT) as process:
         output, errors = process.communicate(timeout=6 * PATIENCE)
     assert (process.returncode, errors) == (0, "")
     assert (tmp_path / "report.md").read_text(encoding="utf-8") in output

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chatstages import cli
+from chatstages.cli.main import explain
 from tests.support import PATIENCE, STAGES, python
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -209,10 +209,10 @@ def test_a_name_not_found_is_one_clear_line(arguments: list[str]) -> None:
 def test_each_kind_of_error_has_a_line_of_its_own() -> None:
     """Those that this machine cannot be made to raise are made by hand."""
     address = ("127.0.0.1", 80)
-    assert "administrators" in cli.explain(PermissionError(errno.EACCES, "denied"), address)
-    assert "no address" in cli.explain(OSError(errno.EADDRNOTAVAIL, "no"), address)
-    assert "does not answer" in cli.explain(TimeoutError(), address, 4)
-    assert cli.explain(OSError(errno.ENETUNREACH, "unreachable"), address, 4) == "127.0.0.1:80: unreachable"
+    assert "administrators" in explain(PermissionError(errno.EACCES, "denied"), address)
+    assert "no address" in explain(OSError(errno.EADDRNOTAVAIL, "no"), address)
+    assert "does not answer" in explain(TimeoutError(), address, 4)
+    assert explain(OSError(errno.ENETUNREACH, "unreachable"), address, 4) == "127.0.0.1:80: unreachable"
 
 
 @pytest.mark.parametrize(
@@ -243,25 +243,6 @@ def test_the_language_is_chosen_by_the_option_before_the_environment(lang: str, 
     other = "en" if lang == "zh_CN" else "zh_CN"
     assert word in run("--lang", lang, "serve", lang=other)[2]
     assert word in run("serve", lang=lang)[2]
-
-
-@every_stage
-def test_a_stage_runs_as_a_module(stage: int) -> None:
-    """`python -m chatstages.stageN_… server` and `client`."""
-    module = STAGES[stage].__name__
-    server = python("-m", module, "server", "--port", "0")
-    assert server.stdout
-    address = re.search(r"127\.0\.0\.1:\d+", server.stdout.readline())
-    assert address
-    client = python("-m", module, "client", address[0], *(["--name", "a"] if stage == 5 else []))
-    assert finish(client, "hello\n")[0] == 0
-    read_line(server, "hello")
-    if stage > 2:  # the others end by themselves
-        server.send_signal(signal.SIGTERM)
-    assert finish(server)[0] == 0 or sys.platform == "win32"
-    status, _out, err = finish(python("-m", module, "nonsense"))
-    assert status == 2
-    assert "server|client" in err
 
 
 def test_doctor_finds_that_the_stages_run_here() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chatstages.bench import asyncio_room
 from chatstages.faults import (
     a_pool_for_each,
     a_pool_that_blocks,
@@ -19,8 +20,7 @@ from chatstages.faults import (
     sending_under_the_lock,
     the_speaker_pays,
 )
-from chatstages.lab import asyncio_room
-from chatstages.listener import Running
+from chatstages.runtime.background import BackgroundServer
 from tests.support import PATIENCE, STAGES, Recorder, fill, read_until, stopped
 
 FAULTS = [
@@ -48,7 +48,7 @@ def raised(monkeypatch: pytest.MonkeyPatch) -> Raised:
 
 
 @contextmanager
-def group(module: ModuleType, told: Recorder, members: int) -> Iterator[tuple[Running, list[Any]]]:
+def group(module: ModuleType, told: Recorder, members: int) -> Iterator[tuple[BackgroundServer, list[Any]]]:
     """Run the server of `module` with so many clients, each with a recorder as `heard`."""
     with ExitStack() as stack:
         server = stack.enter_context(module.serve(on_event=told))
@@ -113,7 +113,7 @@ def workers() -> int:
 def test_a_pool_for_each_limits_nothing(told: Recorder) -> None:
     """As many threads as clients."""
     with group(a_pool_for_each, told, 5):
-        assert workers() == 5 > a_pool_for_each.WORKERS
+        assert workers() == 5 > a_pool_for_each.MAX_WORKERS
 
 
 def test_with_a_pool_that_blocks_the_third_is_not_heard_until_somebody_leaves(told: Recorder) -> None:
@@ -122,14 +122,14 @@ def test_with_a_pool_that_blocks_the_third_is_not_heard_until_somebody_leaves(to
         eve.send("Hello?")
         ann.send("Welcome!")
         eve.heard.wait_text("heard", "Welcome!")
-        assert workers() == a_pool_that_blocks.WORKERS
+        assert workers() == a_pool_that_blocks.MAX_WORKERS
         assert [event.text for event in told.of("said")] == ["Welcome!"]
         ben.close()
         ann.heard.wait_text("heard", "Hello?")
 
 
 @contextmanager
-def sleeper(server: Running) -> Iterator[socket.socket]:
+def sleeper(server: BackgroundServer) -> Iterator[socket.socket]:
     """Connect a member that takes in next to nothing."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -150,7 +150,7 @@ def test_sending_under_the_lock_freezes_everybody(told: Recorder) -> None:
         ben.heard.wait_text("heard", "Hello?")
 
 
-def connect_named(server: Running, name: str) -> tuple[Any, Recorder]:
+def connect_named(server: BackgroundServer, name: str) -> tuple[Any, Recorder]:
     """Connect a client of stage 5; return it with what it hears."""
     heard = Recorder()
     return asyncio_room.connect(server.address, name, on_event=heard), heard

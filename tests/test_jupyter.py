@@ -11,7 +11,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from chatstages import cli, jupyter
+from chatstages.cli import main
+from chatstages.lab import launcher as jupyter
 from tests.support import PATIENCE, python, wait_until_listening
 
 NOTEBOOK = """{
@@ -87,7 +88,7 @@ def test_a_missing_notebook_is_one_clear_line(
     monkeypatch.setattr(jupyter, "CHECKOUT", tmp_path / "none")
     monkeypatch.setattr(jupyter, "INSTALLED", tmp_path / "none either")
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["lab"]) == 1
+    assert main(["lab"]) == 1
     assert (
         capsys.readouterr().err
         == f"chatstages: There is no such notebook in {tmp_path / 'chatstages-notebooks'}.\n"
@@ -100,7 +101,7 @@ def test_jupyterlab_missing_is_one_clear_line(
     """It names the command that installs it."""
     monkeypatch.setattr(os, "environ", os.environ | {"CHATSTAGES_LANG": "en"})
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", None)
-    assert cli.main(["lab", "4"]) == 1
+    assert main(["lab", "4"]) == 1
     expected = "chatstages: JupyterLab is not installed: pip install 'chatstages[lab]'\n"
     assert capsys.readouterr().err == expected
 

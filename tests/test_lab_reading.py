@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from chatstages import locale, stage1_oneshot, stage2_session, stage3_threads
+from chatstages import i18n, stage1_oneshot, stage2_session, stage3_threads
 from chatstages.lab import ask, compare, source
 from chatstages.lab.painter import Painter
 from chatstages.lab.quiz import read_questions
@@ -28,7 +28,7 @@ def test_a_module_is_shown_without_its_docstring() -> None:
     """Which is for reading before, not between."""
     text = repr(source(stage2_session))
     assert text.startswith("import socket")
-    assert text.rstrip().endswith("raise SystemExit(main())")
+    assert text.rstrip().endswith("partial(handle_one, on_event=on_event))")
     ast.parse(text)
 
 
@@ -67,7 +67,7 @@ def test_both_languages_have_the_same_questions() -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_answer_says_why(name: str, language: str) -> None:
     """Right or wrong, when it is clicked."""
-    locale.use(language)
+    i18n.use(language)
     question = ask(name)
     for button, answer in zip(question._buttons, question._answers, strict=True):
         button.click()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatstages.events import Event
 from chatstages.lab import failures, finish, join, speak, start
+from chatstages.runtime.events import Event
 from tests.support import PATIENCE, STAGES
 
 ignore_thread_warnings = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

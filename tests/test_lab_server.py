@@ -44,7 +44,7 @@ def test_the_story_is_told_with_names(server: ChatServer) -> None:
     server.wait_for("said")
     ann.leave()
     server.wait_for("left")
-    assert server.story == ["Ann joined", "Ann said: Hello!", "Ann left"]
+    assert server.log == ["Ann joined", "Ann said: Hello!", "Ann left"]
 
 
 def test_the_button_stops_and_starts_at_the_same_address(server: ChatServer) -> None:

@@ -9,7 +9,9 @@ import threading
 
 import pytest
 
-from chatstages.listener import Bell, Running, Stop
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.sockets import Stop
+from chatstages.runtime.waker import Waker
 from tests.support import Recorder, raw_client
 
 
@@ -48,12 +50,12 @@ def test_readable_tells_data_from_a_pause() -> None:
 
 def test_a_bell_may_be_rung_often_and_after_it_is_closed() -> None:
     """Ringing never blocks, and the last ring finds nobody."""
-    bell = Bell()
+    waker = Waker()
     for _ in range(100_000):
-        bell.ring()
-    bell.silence()
-    bell.close()
-    bell.ring()
+        waker.wake()
+    waker.drain()
+    waker.close()
+    waker.wake()
 
 
 def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
@@ -69,7 +71,7 @@ def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
-        running = Running(server, run)
+        running = BackgroundServer(server, run)
         spare = os.open(os.devnull, os.O_RDONLY)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, hard))
@@ -94,7 +96,7 @@ def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.Monk
         raise LookupError("no such thing")
 
     server = socket.create_server(("127.0.0.1", 0))
-    assert Running(server, fail).wait(10)
+    assert BackgroundServer(server, fail).wait(10)
     assert server.fileno() == -1
     assert [str(error) for error in reported] == ["no such thing"]
 

@@ -15,12 +15,12 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
 
-from chatstages import locale
+from chatstages import i18n
 from tests.support import ROOT
 
 both_domains = pytest.mark.parametrize("domain", ["chatstages", "argparse"])
 
-FOLDER = ROOT / "chatstages" / "locale" / "zh_CN" / "LC_MESSAGES"
+FOLDER = ROOT / "chatstages" / "i18n" / "zh_CN" / "LC_MESSAGES"
 
 
 def catalogue(domain: str) -> Catalog:
@@ -115,8 +115,8 @@ def test_the_environment_chooses(
     monkeypatch.setattr("locale.getlocale", lambda: (None, None))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert locale.choose() == language
-    assert locale.choose("zh_CN") == "zh_CN"  # --lang before all of them
+    assert i18n.choose() == language
+    assert i18n.choose("zh_CN") == "zh_CN"  # --lang before all of them
 
 
 @pytest.mark.parametrize("name", ["zh_CN", "Chinese (Simplified)_China"])
@@ -125,12 +125,12 @@ def test_a_system_without_variables_is_asked(name: str, monkeypatch: pytest.Monk
     for variable in ("CHATSTAGES_LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("locale.getlocale", lambda: (name, "cp936"))
-    assert locale.choose() == "zh_CN"
+    assert i18n.choose() == "zh_CN"
 
 
 def test_a_missing_catalogue_leaves_the_english(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The sentences in the code are there in any case."""
-    monkeypatch.setattr(locale, "CATALOGUES", tmp_path)
-    locale.use("zh_CN")
-    assert isinstance(locale._catalogue, gettext.NullTranslations)
-    assert locale._("The server has ended.") == "The server has ended."
+    monkeypatch.setattr(i18n, "CATALOGUES", tmp_path)
+    i18n.use("zh_CN")
+    assert isinstance(i18n._catalogue, gettext.NullTranslations)
+    assert i18n._("The server has ended.") == "The server has ended."

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatstages import locale
+from chatstages import i18n
 from chatstages.faults import (
     a_pool_for_each,
     a_pool_that_blocks,
@@ -19,12 +19,12 @@ from chatstages.faults import (
     sending_under_the_lock,
     the_speaker_pays,
 )
-from chatstages.listener import Running
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
 from chatstages.microscope.pictures import sequence
 from chatstages.microscope.recording import Recording
 from chatstages.microscope.streams import arrows, cuts, streams
+from chatstages.runtime.background import BackgroundServer
 from tests.scripted import Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
 
@@ -721,8 +721,8 @@ def test_hostile_text_does_nothing() -> None:
 
 def test_every_sentence_can_be_said_in_both_languages() -> None:
     """No name in it is missing from what is filled in."""
-    for language in locale.LANGUAGES:
-        locale.use(language)
+    for language in i18n.LANGUAGES:
+        i18n.use(language)
         for script in (merged(), crossed(), frozen()):
             assert repr(explain(script)).startswith("⚠")
 
@@ -731,7 +731,9 @@ def test_every_sentence_can_be_said_in_both_languages() -> None:
 
 
 @contextmanager
-def clients(module: ModuleType, count: int, stage: int = 0) -> Iterator[tuple[Running, Recorder, list[Any]]]:
+def clients(
+    module: ModuleType, count: int, stage: int = 0
+) -> Iterator[tuple[BackgroundServer, Recorder, list[Any]]]:
     """Run a server of `module` with so many clients, each with a recorder as `heard`."""
     told = Recorder()
     with ExitStack() as stack:

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from chatstages import stage4_broadcast
-from chatstages.lab import asyncio_room
+from chatstages.bench import asyncio_room
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope import recorder as recorders
 from chatstages.microscope.interest import is_of_interest
@@ -499,7 +499,7 @@ def test_a_conversation_in_every_stage(number: int, told: Recorder) -> None:
     assert accept.other == scope.things[connect.thing].peer
     said = b"".join(event.data for event in scope.of("recv", accept.other))
     assert "你好" in said.decode()
-    assert all("stage" in Path(e.file).name for e in scope.events if e.kind in ("bind", "accept", "recv"))
+    assert all("stage" in e.file for e in scope.events if e.kind in ("bind", "accept", "recv"))
     assert all(scope.things[label].closed for label in (accept.thing, connect.thing, accept.other))
     assert not [thing for thing in scope.things.values() if thing.role == "pair"]  # the bells
     order = [
@@ -546,7 +546,7 @@ def test_the_line_of_the_caller_is_the_learners() -> None:
 def test_what_is_of_interest_by_default() -> None:
     """The learner's own code and the lessons; not the standard library, what pip has installed, or us."""
     package = Path(stage4_broadcast.__file__).parent
-    for name in ("stage1_oneshot.py", "faults/closed_too_early.py", "lab/asyncio_room.py"):
+    for name in ("stage1_oneshot.py", "faults/closed_too_early.py", "bench/asyncio_room.py"):
         assert is_of_interest(str(package / name))
     assert is_of_interest(__file__)
     for file in (

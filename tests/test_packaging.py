@@ -87,9 +87,9 @@ def test_the_wheel_holds_notebooks_and_languages(wheel: zipfile.ZipFile) -> None
     names = set(wheel.namelist())
     notebooks = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")}
     assert {f"chatstages/lab/{name}" for name in notebooks if "checkpoints" not in name} <= names
-    assert "chatstages/locale/zh_CN/LC_MESSAGES/chatstages.mo" in names
+    assert "chatstages/i18n/zh_CN/LC_MESSAGES/chatstages.mo" in names
     assert "chatstages/py.typed" in names
-    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+    assert not [name for name in names if name.startswith("tests")]
 
 
 def test_the_wheel_holds_what_bench_compiles_and_starts(wheel: zipfile.ZipFile) -> None:

@@ -32,10 +32,11 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from chatstages import listener, stage5_room
 from chatstages import stage5_pool as stage
-from chatstages.stage5_room import LOG_LINES, LOG_SIZE
-from chatstages.wire import name_key
+from chatstages.protocol.names import name_key
+from chatstages.runtime import options as socket_options
+from chatstages.stage5_pool import room as stage5_room
+from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
 from tests.corpus import CORPUS
 from tests.crowd import Crowd, ServerApart, passed, server_apart, share
 from tests.support import (
@@ -179,7 +180,10 @@ def test_soak_5_of_100_stalled_at_full_rate() -> None:
                 read_to_end(sock)
         p99[stalled] = min(share(late, 0.99), p99.get(stalled, 1.0))
         print(f"{stalled} of 100 stalled: {len(late):,} deliveries, median", end=" ")
-        print(f"{share(late, 0.5) * 1e3:.1f} ms, p99 {share(late, 0.99) * 1e3:.1f} ms,", end=" ")
+        print(
+            f"{share(late, 0.5) * 1e3:.1f} ms, p99 {share(late, 0.99) * 1e3:.1f} ms,",
+            end=" ",
+        )
         print(f"memory + {grown / MEGABYTE:.1f} MB")
         assert grown < 3 * LOG_SIZE + 100 * LOG_LINES + 100 * 100_000
     assert p99[5] <= p99[0] + 0.010
@@ -237,16 +241,16 @@ def test_half_of_the_room_is_killed_in_mid_broadcast(rounds: int, told: Recorder
         with stage.serve(on_event=told, workers=2) as server, Crowd(server.address, 60) as crowd:
             crowd.socks[0].sendall(b"".join(line + b"\n" for line in lines))
             while not all(len(heard[number]) > 20 for number in survivors):
-                hear(crowd, heard)
+                receive(crowd, heard)
             for victim in victims:
                 crowd.kill(victim)
             while not all(heard[number][-1] == lines[-1] for number in survivors):
-                hear(crowd, heard)
+                receive(crowd, heard)
             told.wait("left", crowd.visitors + len(victims))
         assert all(heard[number] == lines for number in survivors)
 
 
-def hear(crowd: Crowd, heard: dict[int, list[bytes]]) -> None:
+def receive(crowd: Crowd, heard: dict[int, list[bytes]]) -> None:
     """Add to `heard` what has reached each of those in it, but for the visitors' words."""
     for number, line in crowd.lines(PATIENCE):
         if number in heard and not line.endswith(b"here"):
@@ -280,7 +284,7 @@ def test_a_member_who_has_vanished_is_let_go() -> None:
 def test_soak_half_open(how: str) -> None:
     """Within the stated minute, with nothing on its way to it and with a full socket; and soon, if so set."""
     soon, stated = vanish(how, 1, 1, 2), vanish(how, 0, 0, 0, patience=15)
-    limit = listener.KEEP_IDLE + listener.KEEP_INTERVAL * listener.KEEP_PROBES
+    limit = socket_options.KEEP_IDLE + socket_options.KEEP_INTERVAL * socket_options.KEEP_PROBES
     print(f"half-open, {how}: gone after {stated:.1f} s (stated: {limit} s); {soon:.1f} s when set to 3 s")
     assert soon < 5
     assert stated < limit + 5  # the system's own timers come up to some seconds late
@@ -464,16 +468,16 @@ def test_who_floods_the_room_stops_nobody(told: Recorder) -> None:
 
 def test_a_name_that_many_want_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The 300th Ann costs about as much as the second: the room is locked meanwhile."""
-    room, tries = stage.Room(), [0]
+    room, tries = stage5_room.Room(), [0]
 
     def count(name: str) -> str:
         tries[0] += 1
         return name_key(name)
 
     for _ in range(299):
-        room.take_name("Ann")
+        room.claim_name("Ann")
     monkeypatch.setattr(stage5_room, "name_key", count)
-    assert room.take_name("Ann") == "Ann(300)"
+    assert room.claim_name("Ann") == "Ann(300)"
     assert tries[0] < 30
 
 

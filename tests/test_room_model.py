@@ -2,7 +2,7 @@
 
 The model is a list of all lines ever said. Hypothesis joins members, lets them speak, lag, leave and take
 names, in any order, and after each step the room must agree with the model. At two levels: the `Room` alone,
-and the room with its `Member`s and a `Worker`'s way of sending, over sockets of which Hypothesis says how
+and the room with its `Connection`s and a `Worker`'s way of sending, over sockets of which Hypothesis says how
 much they take. The log is small here, so that it forgets often.
 """
 
@@ -25,12 +25,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chatstages import stage5_member, stage5_room
-from chatstages.events import Event
-from chatstages.stage5_member import NOWHERE, Member
-from chatstages.stage5_pool import Worker
-from chatstages.stage5_room import Room
-from chatstages.wire import name_key
+from chatstages.protocol.names import name_key
+from chatstages.runtime.events import Event
+from chatstages.stage5_pool import connection as stage5_connection
+from chatstages.stage5_pool import room as stage5_room
+from chatstages.stage5_pool.connection import NOWHERE, Connection
+from chatstages.stage5_pool.room import Room
+from chatstages.stage5_pool.worker import Worker
 
 LOG_SIZE, LOG_LINES, SEND_SIZE = 60, 8, 16
 SIZES: dict[str, Any] = {"LOG_SIZE": LOG_SIZE, "LOG_LINES": LOG_LINES, "SEND_SIZE": SEND_SIZE}
@@ -79,16 +80,16 @@ class RoomModel(RuleBasedStateMachine):
         return count
 
     @rule(sizes=lines_said)
-    def say(self, sizes: list[tuple[str, int]]) -> None:
+    def append(self, sizes: list[tuple[str, int]]) -> None:
         """Somebody says something."""
         lines = new_lines(sizes, self.said)
         self.said += lines
-        self.room.say(lines)
+        self.room.append(lines)
 
     @rule(target=members, history=st.integers(0, LOG_LINES + 2))
     def join(self, history: int) -> list[int]:
         """Somebody comes, and is to have the last lines: as many as it wants, as fit in half the log."""
-        place, total = self.room.place_for_newcomer(history), sum(map(len, self.said))
+        place, total = self.room.offset_for_newcomer(history), sum(map(len, self.said))
         wanted = size = 0
         for line in reversed(self.said[len(self.said) - self.kept() :]):
             size += len(line)
@@ -102,7 +103,7 @@ class RoomModel(RuleBasedStateMachine):
     def read(self, member: list[int], size: int) -> None:
         """A member's socket takes so many bytes of what lies ahead."""
         everything = b"".join(self.said)
-        piece = self.room.since(member[0])
+        piece = self.room.read(member[0])
         start = len(everything) - sum(map(len, self.said[len(self.said) - self.kept() :]))
         if member[0] < start:
             assert piece == b""  # it has fallen off: better nothing than something wrong
@@ -115,18 +116,18 @@ class RoomModel(RuleBasedStateMachine):
         """A member goes."""
 
     @rule(target=names, wanted=st.sampled_from(NAMES))
-    def take_name(self, wanted: str) -> str:
+    def claim_name(self, wanted: str) -> str:
         """Somebody says who it is: it gets that name, or one with a number, that nobody could confuse."""
-        name = self.room.take_name(wanted)
+        name = self.room.claim_name(wanted)
         assert name_key(name) not in self.in_use
         assert name == wanted or (name.startswith(f"{wanted}(") and name_key(wanted) in self.in_use)
         self.in_use.add(name_key(name))
         return name
 
     @rule(name=consumes(names))
-    def free_name(self, name: str) -> None:
+    def release_name(self, name: str) -> None:
         """Its owner goes."""
-        self.room.free_name(name)
+        self.room.release_name(name)
         self.in_use.discard(name_key(name))
 
     @invariant()
@@ -134,7 +135,7 @@ class RoomModel(RuleBasedStateMachine):
         """Whole lines, in their order, as many as fit; and its two ends are what they should be."""
         kept = b"".join(self.said[len(self.said) - self.kept() :])
         total = sum(map(len, self.said))
-        assert self.room.span() == (total - len(kept), total)
+        assert self.room.bounds() == (total - len(kept), total)
         assert self.room._log == kept
         assert len(self.room._starts) == self.kept()
 
@@ -143,7 +144,7 @@ FAREWELL = b"\n* You were cut off: you did not read what was sent to you.\n"
 
 
 class Socket:
-    """As much of a socket as a `Member` uses to send, of which a test says how much it takes."""
+    """As much of a socket as a `Connection` uses to send, of which a test says how much it takes."""
 
     def __init__(self) -> None:
         self.room = 0  # bytes
@@ -165,7 +166,7 @@ class Socket:
 class Guest:
     """A member in a test, and what it must get."""
 
-    def __init__(self, member: Member, place: int) -> None:
+    def __init__(self, member: Connection, place: int) -> None:
         self.member, self.place = member, place
         self.fallen: bytes | None = None  # what it had got when it fell off the log
 
@@ -182,7 +183,7 @@ class Desk(Worker):
     def __init__(self, room: Room) -> None:
         self._room, self._members, self._on_event = room, set(), lambda event: None
 
-    def _settle(self, member: Member) -> None:
+    def _update_interest(self, member: Connection) -> None:
         pass
 
 
@@ -190,14 +191,14 @@ class DeliveryModel(RuleBasedStateMachine):
     """The room, its members, and the way in which a worker sends to them."""
 
     desk_class: type[Desk] = Desk
-    member_class: type[Member] = Member
+    member_class: type[Connection] = Connection
     guests = Bundle("guests")
 
     def __init__(self) -> None:
         super().__init__()
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch.multiple(stage5_room, **SIZES))
-        self.patches.enter_context(mock.patch.object(stage5_member, "SEND_SIZE", SEND_SIZE))
+        self.patches.enter_context(mock.patch.object(stage5_connection, "SEND_SIZE", SEND_SIZE))
         self.room = Room()
         self.desk = self.desk_class(self.room)
         self.said: list[bytes] = []
@@ -210,13 +211,13 @@ class DeliveryModel(RuleBasedStateMachine):
         try:
             for guest in self.present:
                 guest.sock.room = 1 << 30
-                while guest.member.full:
-                    self.has_room(guest, 1 << 30)
-            self.desk._deliver(self.desk._members)
+                while guest.member.write_blocked:
+                    self.on_writable(guest, 1 << 30)
+            self.desk._flush(self.desk._members)
             for guest in self.present:
                 self.check(guest)
-                while guest.member.full:
-                    self.has_room(guest, 1 << 30)
+                while guest.member.write_blocked:
+                    self.on_writable(guest, 1 << 30)
             end = sum(map(len, self.said))
             for guest in self.present:
                 if guest.fallen is None and b"You were cut off" not in guest.sock.got:
@@ -228,38 +229,38 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule(target=guests, history=st.integers(0, LOG_LINES), room=st.integers(0, 40))
     def join(self, history: int, room: int) -> Guest:
         """Somebody comes, whose socket takes so many bytes."""
-        sock, place = Socket(), self.room.place_for_newcomer(history)
+        sock, place = Socket(), self.room.offset_for_newcomer(history)
         sock.room = room
         number = next(self.numbers)
         member = self.member_class(sock, ("guest", number), place, f"#{number}", self.dropped.append)  # type: ignore[arg-type]
         self.desk._members.add(member)
-        self.desk._deliver([member])
+        self.desk._flush([member])
         guest = Guest(member, place)
         self.present.append(guest)
         return guest
 
     @rule(sizes=lines_said)
-    def say(self, sizes: list[tuple[str, int]]) -> None:
+    def append(self, sizes: list[tuple[str, int]]) -> None:
         """Somebody says something, and everybody is sent what lies ahead of it."""
         lines = new_lines(sizes, self.said)
         self.said += lines
-        self.room.say(lines)
-        self.desk._deliver(self.desk._members)
+        self.room.append(lines)
+        self.desk._flush(self.desk._members)
 
     @rule(sizes=lines_said)
     def say_unseen(self, sizes: list[tuple[str, int]]) -> None:
         """Another worker's member says something: of that we are told later."""
         lines = new_lines(sizes, self.said)
         self.said += lines
-        self.room.say(lines)
+        self.room.append(lines)
 
     @rule(guest=guests, room=st.integers(1, 40))
-    def has_room(self, guest: Guest, room: int) -> None:
+    def on_writable(self, guest: Guest, room: int) -> None:
         """A member has read: its socket takes more, and if it was full, the worker is told."""
         guest.sock.room += room
-        if guest.member.full:
-            guest.member.has_room()
-            self.desk._deliver([guest.member])
+        if guest.member.write_blocked:
+            guest.member.on_writable()
+            self.desk._flush([guest.member])
         self.check(guest)
 
     @rule(guest=consumes(guests))
@@ -278,7 +279,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """Compare what `guest` has got with what was said."""
         stream = b"".join(self.said)[guest.place :]
         told = [event.kind for event in self.dropped if event.address == guest.member.address]
-        if guest.member.position == NOWHERE:
+        if guest.member.offset == NOWHERE:
             guest.fallen = guest.sock.got if guest.fallen is None else guest.fallen
             assert told == ["dropped"]
             assert stream.startswith(guest.fallen)
@@ -286,7 +287,7 @@ class DeliveryModel(RuleBasedStateMachine):
         else:
             assert told == []
             assert stream.startswith(guest.sock.got)
-            assert guest.member.position == guest.place + len(guest.sock.got)
+            assert guest.member.offset == guest.place + len(guest.sock.got)
 
 
 def examine(machine: type[RuleBasedStateMachine], examples: int, steps: int, **options: Any) -> None:
@@ -324,92 +325,92 @@ def test_soak_the_room_does_what_the_model_says(machine: type[RuleBasedStateMach
 class OffByOne(Room):
     """Gives from one byte too far on."""
 
-    def since(self, position: int) -> bytearray:
+    def read(self, offset: int) -> bytearray:
         """Return too little."""
-        return super().since(position)[1:] if position % 7 == 6 else super().since(position)
+        return super().read(offset)[1:] if offset % 7 == 6 else super().read(offset)
 
 
 class ForgetsAStart(Room):
     """Takes two lines that are said at once for one."""
 
-    def say(self, lines: list[bytes]) -> None:
+    def append(self, lines: list[bytes]) -> None:
         """Add them, joined."""
-        super().say([b"".join(lines)])
+        super().append([b"".join(lines)])
 
 
 class GivesWhatItHas(Room):
     """Gives who has fallen off the beginning of the log."""
 
-    def since(self, position: int) -> bytearray:
+    def read(self, offset: int) -> bytearray:
         """Return something in any case."""
-        return super().since(max(position, self.span()[0]))
+        return super().read(max(offset, self.bounds()[0]))
 
 
 class Hoards(Room):
     """Forgets one line too few."""
 
-    def say(self, lines: list[bytes]) -> None:
+    def append(self, lines: list[bytes]) -> None:
         """Add them with a larger limit."""
         with mock.patch.object(stage5_room, "LOG_LINES", LOG_LINES + 1):
-            super().say(lines)
+            super().append(lines)
 
 
 class IsGenerous(Room):
     """Gives a newcomer all that is there."""
 
-    def place_for_newcomer(self, history: int) -> int:
+    def offset_for_newcomer(self, history: int) -> int:
         """Return a place too far back."""
-        return self.span()[0] if history > LOG_LINES else super().place_for_newcomer(history)
+        return self.bounds()[0] if history > LOG_LINES else super().offset_for_newcomer(history)
 
 
 class TakesNamesAsWritten(Room):
     """Knows no look-alikes."""
 
-    def take_name(self, wanted: str) -> str:
+    def claim_name(self, wanted: str) -> str:
         """Return a name that is not the same to the letter."""
         with mock.patch.object(stage5_room, "name_key", str):
-            return super().take_name(wanted)
+            return super().claim_name(wanted)
 
 
 class KeepsNames(Room):
     """Never gives a name back."""
 
-    def free_name(self, name: str) -> None:
+    def release_name(self, name: str) -> None:
         """Do nothing."""
 
 
-class TakesAllForSent(Member):
+class TakesAllForSent(Connection):
     """Believes that a socket has taken all that it was given."""
 
     def send(self, piece: bytearray) -> None:
         """Advance too far."""
         super().send(piece)
-        if self.full and len(piece) < SEND_SIZE:
-            self.position += 1
+        if self.write_blocked and len(piece) < SEND_SIZE:
+            self.offset += 1
 
 
-class ForgetsTheRest(Member):
+class ForgetsTheRest(Connection):
     """Does not remember that there is more."""
 
     def send(self, piece: bytearray) -> None:
         """Send, and forget."""
         super().send(piece)
-        self.full = False
+        self.write_blocked = False
 
 
 class CutsNobodyOff(Desk):
     """Does not notice that somebody has fallen off."""
 
-    def _deliver(self, members: Any) -> None:
-        super()._deliver([m for m in members if m.position >= self._room.span()[0]])
+    def _flush(self, members: Any) -> None:
+        super()._flush([m for m in members if m.offset >= self._room.bounds()[0]])
 
 
 class SendsAllTheSame(Desk):
     """Takes everybody to be at the same place."""
 
-    def _deliver(self, members: Any) -> None:
-        with mock.patch.object(self._room, "since", return_value=self._room._log[-SEND_SIZE:]):
-            super()._deliver(members)
+    def _flush(self, members: Any) -> None:
+        with mock.patch.object(self._room, "read", return_value=self._room._log[-SEND_SIZE:]):
+            super()._flush(members)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +422,7 @@ def test_a_mistake_in_the_room_is_found(mistake: type[Room]) -> None:
 
 
 @pytest.mark.parametrize("mistake", [TakesAllForSent, ForgetsTheRest])
-def test_a_mistake_in_a_member_is_found(mistake: type[Member]) -> None:
+def test_a_mistake_in_a_member_is_found(mistake: type[Connection]) -> None:
     """Here, too."""
     must_fail(type("Model", (DeliveryModel,), {"member_class": mistake}))
 

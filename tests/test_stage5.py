@@ -10,12 +10,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from chatstages import stage5_member, stage5_room
 from chatstages import stage5_pool as stage
-from chatstages.events import Address, Event
-from chatstages.stage5_member import SEND_SIZE
-from chatstages.stage5_room import LOG_LINES, LOG_SIZE
-from chatstages.wire import MAX_LINE, name_key
+from chatstages.protocol.framing import MAX_LINE
+from chatstages.protocol.names import name_key
+from chatstages.runtime.events import Address, Event
+from chatstages.stage5_pool import connection as stage5_connection
+from chatstages.stage5_pool import room as stage5_room
+from chatstages.stage5_pool import server as server_module
+from chatstages.stage5_pool.client import ask_name
+from chatstages.stage5_pool.connection import SEND_SIZE
+from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
+from chatstages.stage5_pool.server import POOL_SIZE
+from chatstages.stage5_pool.worker import Worker
 from tests.support import Recorder, fill, kill, raw_client, read_to_end, read_until, stopped
 
 
@@ -198,7 +204,7 @@ def test_a_client_needs_a_usable_name(name: str) -> None:
 def test_the_person_is_asked_until_there_is_a_name() -> None:
     """An empty one will not do."""
     answers = iter(["", "  ", "a：b", " 小明 "])
-    assert stage.ask_name(lambda prompt: next(answers)) == "小明"
+    assert ask_name(lambda prompt: next(answers)) == "小明"
 
 
 def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, heard: Recorder) -> None:
@@ -224,7 +230,7 @@ def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
         for _ in range(40):
             stack.enter_context(raw_client(server.address))
         told.wait("joined", 40)
-        assert threading.active_count() == before + 1 + stage.WORKERS
+        assert threading.active_count() == before + 1 + POOL_SIZE
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -243,22 +249,22 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
 
 def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
     """So memory is bounded, and what is left begins with a whole line."""
-    room = stage.Room()
+    room = stage5_room.Room()
     for _ in range(2 * LOG_SIZE // 1_000):
-        room.say([b"x" * 999 + b"\n"])
-    start, end = room.span()
+        room.append([b"x" * 999 + b"\n"])
+    start, end = room.bounds()
     assert LOG_SIZE - 1_000 < end - start <= LOG_SIZE
     assert start % 1_000 == 0
-    assert room.since(end) == b""
-    assert room.since(start - 1) == b""
-    assert len(room.since(start)) == SEND_SIZE
+    assert room.read(end) == b""
+    assert room.read(start - 1) == b""
+    assert len(room.read(start)) == SEND_SIZE
 
 
 def test_the_log_keeps_so_many_lines_at_most() -> None:
     """Short ones too are forgotten in the end."""
-    room = stage.Room()
-    room.say([b"x\n"] * (LOG_LINES + 10))
-    assert room.span() == (20, 2 * (LOG_LINES + 10))
+    room = stage5_room.Room()
+    room.append([b"x\n"] * (LOG_LINES + 10))
+    assert room.bounds() == (20, 2 * (LOG_LINES + 10))
 
 
 def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,12 +304,12 @@ def test_senseless_options_are_refused() -> None:
 
 def test_a_newcomer_gets_half_the_log_at_most() -> None:
     """However many lines were promised: with all of it, the next line would push the newcomer off."""
-    room = stage.Room()
-    room.say([b"x" * 999 + b"\n"] * (LOG_SIZE // 1_000))
-    _start, end = room.span()
-    assert end - LOG_SIZE // 2 <= room.place_for_newcomer(1 << 20) < end
-    assert room.place_for_newcomer(0) == end
-    assert room.place_for_newcomer(3) == end - 3_000
+    room = stage5_room.Room()
+    room.append([b"x" * 999 + b"\n"] * (LOG_SIZE // 1_000))
+    _start, end = room.bounds()
+    assert end - LOG_SIZE // 2 <= room.offset_for_newcomer(1 << 20) < end
+    assert room.offset_for_newcomer(0) == end
+    assert room.offset_for_newcomer(3) == end - 3_000
 
 
 def test_who_says_a_great_deal_at_once_is_heard_in_turns_and_completely(
@@ -347,7 +353,7 @@ def test_a_member_who_is_cut_off_and_stays_deaf_is_closed(
     told: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time to hear why is limited."""
-    monkeypatch.setattr(stage5_member, "FAREWELL_TIMEOUT", 0.05)
+    monkeypatch.setattr(stage5_connection, "NOTICE_TIMEOUT", 0.05)
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
         overflow(server.address, told)
@@ -413,9 +419,9 @@ def test_what_one_worker_heard_last_reaches_the_members_of_the_other(told: Recor
 def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short lines go at once, buffers are bounded, and who has vanished is noticed."""
     conns: list[socket.socket] = []
-    welcome = stage.Worker._welcome
+    welcome = Worker._welcome
     monkeypatch.setattr(
-        stage.Worker,
+        Worker,
         "_welcome",
         lambda *who: conns.append(who[1].conn) or welcome(*who),  # type: ignore[func-returns-value]
     )
@@ -425,7 +431,7 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
         assert not conn.getblocking()
         assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * stage5_member.SEND_BUFFER
+        assert conn.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * stage5_connection.SEND_BUFFER
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 55_000  # milliseconds
         if hasattr(socket, "TCP_KEEPIDLE"):
@@ -434,15 +440,15 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
 
 def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system's selector takes few sockets, nobody finds out by silence."""
-    monkeypatch.setattr(stage, "MAX_SHARE", 2)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
     with stage.serve(on_event=told) as server, ExitStack() as stack:
-        for _ in range(2 * stage.WORKERS):
+        for _ in range(2 * POOL_SIZE):
             stack.enter_context(raw_client(server.address))
         with raw_client(server.address) as late:
             assert read_to_end(late) == b"* The room is full.\n"
         assert [event.text for event in told.of("dropped")] == ["the room is full"]
         stack.close()
-        told.wait("left", 2 * stage.WORKERS + 1)
+        told.wait("left", 2 * POOL_SIZE + 1)
         with raw_client(server.address) as sock:
             sock.sendall("小明：有人吗\n".encode())
             read_until(sock, "有人吗\n".encode())
@@ -481,13 +487,13 @@ def test_a_burst_of_many_throws_nobody_out(told: Recorder) -> None:
 
 def test_many_who_want_the_same_name_are_told_apart_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when half of them have left: a number is given once, so the search is short."""
-    room, tries = stage.Room(), [0]
-    names = [room.take_name("Ann") for _ in range(400)]
+    room, tries = stage5_room.Room(), [0]
+    names = [room.claim_name("Ann") for _ in range(400)]
     for name in names[::2]:
-        room.free_name(name)
+        room.release_name(name)
     key = name_key
     monkeypatch.setattr(stage5_room, "name_key", lambda name: tries.append(1) or key(name))  # type: ignore[func-returns-value]
-    again = [room.take_name("Ann") for _ in range(100)]
+    again = [room.claim_name("Ann") for _ in range(100)]
     assert len({*again, *names[1::2]}) == 300
     assert len(tries) < 100 * 15
 
@@ -520,8 +526,8 @@ def test_half_a_line_of_one_who_was_killed_is_not_passed_on(told: Recorder) -> N
 
 def test_one_who_said_much_and_left_is_let_go_soon(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not heard for a while, but not for long: the dead must not keep what the living need."""
-    monkeypatch.setattr(stage5_member, "MAX_REST", 0.01)
-    monkeypatch.setattr(stage5_member, "PACE", 0.01)  # without the limit it would take days
+    monkeypatch.setattr(stage5_connection, "MAX_THROTTLE", 0.01)
+    monkeypatch.setattr(stage5_connection, "LINES_PER_SECOND", 0.01)  # without the limit it would take days
     with stage.serve(on_event=told) as server:
         with raw_client(server.address) as sock:
             sock.sendall(b"\n" * 5_000)

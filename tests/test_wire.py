@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chatstages.wire import MAX_LINE, Decoder, Lines, check_name, clean, encode, name_key, one_line
+from chatstages.protocol.framing import MAX_LINE, Decoder, LineDecoder, encode
+from chatstages.protocol.names import check_name, name_key
+from chatstages.text import clean, one_line
 
 TEXT = "小明：你好，👩‍🏫 ok\nbob：a\tb\r\n\n再见\n"
 MESSAGES = ["小明：你好，👩‍🏫 ok", "bob：a\tb", "", "再见"]
@@ -26,7 +28,7 @@ UNSAFE = {
 def test_messages_are_the_same_wherever_the_bytes_are_cut(cut: int) -> None:
     """Every offset is tried."""
     data = TEXT.encode()
-    lines, decoder = Lines(), Decoder()
+    lines, decoder = LineDecoder(), Decoder()
     assert lines.feed(data[:cut]) + lines.feed(data[cut:]) == MESSAGES
     assert decoder.decode(data[:cut]) + (decoder.decode(data[cut:]) if data[cut:] else "") == TEXT.replace(
         "\r\n", "\n"
@@ -35,7 +37,7 @@ def test_messages_are_the_same_wherever_the_bytes_are_cut(cut: int) -> None:
 
 def test_one_byte_at_a_time_gives_the_same_messages() -> None:
     """However small the pieces."""
-    lines = Lines()
+    lines = LineDecoder()
     assert [message for byte in TEXT.encode() for message in lines.feed(bytes([byte]))] == MESSAGES
 
 
@@ -68,7 +70,7 @@ def test_half_a_surrogate_pair_can_be_sent() -> None:
 
 def test_a_pause_ends_the_message_of_a_raw_client() -> None:
     """A character that is not whole yet stays back."""
-    lines = Lines()
+    lines = LineDecoder()
     assert lines.feed("你好".encode()[:-1]) == []
     assert lines.raw
     assert lines.waiting
@@ -80,7 +82,7 @@ def test_a_pause_ends_the_message_of_a_raw_client() -> None:
 
 def test_one_newline_and_a_client_is_raw_no_more() -> None:
     """From then on its messages end at newlines."""
-    lines = Lines()
+    lines = LineDecoder()
     assert lines.feed(b"a\nb") == ["a"]
     assert not lines.raw
 
@@ -88,7 +90,7 @@ def test_one_newline_and_a_client_is_raw_no_more() -> None:
 @pytest.mark.parametrize("size", [1, 100, 5_000])
 def test_a_message_that_is_too_long_is_skipped_to_its_end(size: int) -> None:
     """It is counted once, what comes after it is a message again, and none of it is kept."""
-    lines = Lines()
+    lines = LineDecoder()
     data = b"x" * (3 * MAX_LINE) + b"\nshort\n"
     messages = [m for i in range(0, len(data), size) for m in lines.feed(data[i : i + size])]
     assert messages == ["short"]
@@ -97,7 +99,7 @@ def test_a_message_that_is_too_long_is_skipped_to_its_end(size: int) -> None:
 
 def test_a_message_of_just_the_limit_is_not_too_long() -> None:
     """The newline is not counted."""
-    lines = Lines()
+    lines = LineDecoder()
     assert lines.feed(b"x" * MAX_LINE + b"\n") == ["x" * MAX_LINE]
     assert lines.feed(b"x" * (MAX_LINE + 1) + b"\n") == []
     assert lines.too_long == 1
@@ -138,7 +140,7 @@ def test_names_that_differ_stay_apart() -> None:
 
 def test_a_carriage_return_does_not_count() -> None:
     """A message of the greatest length is no longer because it comes from Windows."""
-    lines = Lines()
+    lines = LineDecoder()
     message = b"x" * MAX_LINE
     assert lines.feed(message + b"\r") == []
     assert lines.feed(b"\n" + message + b"\n") == [message.decode()] * 2

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chatstages import wire
-from chatstages.wire import Lines
+from chatstages.protocol.framing import LineDecoder
+from chatstages.text import clean
 from tests import fuzz_wire
 
 
@@ -36,7 +36,7 @@ MISTAKES: dict[str, Callable[..., list[str]]] = {
     "cuts at all that Python takes for a line end": lambda self, data: data.decode(
         errors="replace"
     ).splitlines(),
-    "decodes pieces, not lines": lambda self, data: [wire.clean(data.decode(errors="replace"))],
+    "decodes pieces, not lines": lambda self, data: [clean(data.decode(errors="replace"))],
     "cleans nothing": lambda self, data: [line.decode(errors="replace") for line in data.split(b"\n")[:-1]],
 }
 
@@ -46,7 +46,7 @@ def test_a_mistake_is_found(
     mistake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A planted one; and the input is told, so that it can be tried again."""
-    monkeypatch.setattr(Lines, "feed", MISTAKES[mistake])
+    monkeypatch.setattr(LineDecoder, "feed", MISTAKES[mistake])
     with pytest.raises(AssertionError):
         examine(1_000, 5)
     assert "seed 5, input" in capsys.readouterr().out

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatstages.bench.load import Figures, Job, is_slow, load_program, run
-from chatstages.bench.peers import ALL, WORKERS, Failed, Missing, Peer
+from chatstages.bench.peers import ALL, LARGER_POOLS, Failed, Missing, Peer
 from chatstages.bench.picture import Bar, draw_bars, print_bars
-from chatstages.listener import allow_many_connections
-from chatstages.locale import _
+from chatstages.i18n import _
+from chatstages.runtime.options import allow_many_connections
 
 OURS = "stage 5"  # to which the others are compared
 ROUNDS = 3
@@ -129,7 +129,7 @@ def choose(names: Iterable[str], folder: Path) -> tuple[list[Row], list[LeftOut]
     rows, left_out = [], []
     for name in names:
         try:
-            rows.append(Row(name, (ALL | WORKERS)[name](folder)))
+            rows.append(Row(name, (ALL | LARGER_POOLS)[name](folder)))
         except Missing as missing:
             left_out.append(LeftOut(name, str(missing)))
     return rows, left_out
@@ -182,9 +182,9 @@ def measure(
 ) -> Comparison:
     """Compare `servers`: all members speak, each again when its last message is back.
 
-    `servers` are names in `peers.ALL` and `peers.WORKERS`, `seconds` are counted in each of `rounds`, and
-    `on_turn` is told whose turn it is. A server that is missing is left out. Raises ImportError where psutil
-    is needed and missing.
+    `servers` are names in `peers.ALL` and `peers.LARGER_POOLS`, `seconds` are counted in each of `rounds`,
+    and `on_turn` is told whose turn it is. A server that is missing is left out. Raises ImportError where
+    psutil is needed and missing.
     """
     allow_many_connections()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatstages.bench.peers import Failed, Missing, Peer, compiled, running
-from chatstages.locale import _
+from chatstages.i18n import _
 
 
 class Job(NamedTuple):

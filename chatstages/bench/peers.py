@@ -17,13 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 
 TIMEOUT = 10.0  # seconds that a server may take until it listens
-HERE = Path(__file__).parent
-CHECKOUT = HERE.parent.parent / "benchmarks"
-# What is not ours to import: the load and the limit, in C, and servers of other libraries.
-SOURCES = CHECKOUT if (CHECKOUT.parent / "pyproject.toml").exists() else HERE / "sources"
+SOURCES = Path(__file__).parent / "sources"  # what is compiled or started, and not imported
 
 # Without a hook: telling what happens is no part of what is compared.
 OURS = """
@@ -119,14 +116,14 @@ def asyncio_room(_folder: Path) -> Peer:
     """The room of stage 5 in coroutines. Raises Missing."""
     if find_spec("ipywidgets") is None:  # the room is part of the notebooks
         raise Missing("pip install 'chatstages[lab]'")
-    return Peer("asyncio", ours("chatstages.lab.asyncio_room"), LINE)
+    return Peer("asyncio", ours("chatstages.bench.asyncio_room"), LINE)
 
 
 def c_server(folder: Path) -> Peer:
     """The limit: stage 5's algorithm in C, with as many threads. Raises Missing."""
-    from chatstages.stage5_pool import WORKERS
+    from chatstages.stage5_pool.server import POOL_SIZE
 
-    return Peer("C", [str(compiled("epoll_server", folder)), str(WORKERS)], LINE)
+    return Peer("C", [str(compiled("epoll_server", folder)), str(POOL_SIZE)], LINE)
 
 
 def c_server_2(folder: Path) -> Peer:
@@ -177,7 +174,7 @@ ALL = {
     "NATS": nats,
     "websockets": websockets,
 }
-WORKERS = {f"stage 5, {n} workers": partial(stage5_with, n) for n in (2, 4)}
+LARGER_POOLS = {f"stage 5, {n} workers": partial(stage5_with, n) for n in (2, 4)}
 
 
 def found(program: str, how: str) -> str:

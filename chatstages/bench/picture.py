@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import NamedTuple
 
-from chatstages.wire import columns
+from chatstages.text import columns
 
 WIDTH = 1000  # of the picture; all lengths are in its own units
 MARGIN = 30

@@ -1,4 +1,4 @@
-"""The load in Python, for where no C compiler is: as `benchmarks/load.c`, without the mode `paced`.
+"""The load in Python, for where no C compiler is: as `sources/load.c`, without the mode `paced`.
 
 It needs much more of the processor than the one in C, and on a small machine it takes that from the servers.
 

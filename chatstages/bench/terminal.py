@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from chatstages.bench.compare import Comparison, label, measure
-from chatstages.locale import _
+from chatstages.i18n import _
 
 
 def measure_with_progress(members: int, servers: Iterable[str], seconds: float, rounds: int) -> Comparison:

@@ -13,15 +13,15 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from chatstages.events import Hook
 from chatstages.faults.serving import server_of
-from chatstages.listener import Stop
+from chatstages.runtime.events import Hook
+from chatstages.runtime.sockets import Stop
 from chatstages.stage4_broadcast import Group, connect, handle
 
-__all__ = ["STAGE", "WORKERS", "accept_clients", "connect", "serve"]
+__all__ = ["MAX_WORKERS", "STAGE", "accept_clients", "connect", "serve"]
 
 STAGE = 4
-WORKERS = 2  # "at most two threads"
+MAX_WORKERS = 2  # "at most two threads"
 
 
 def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
@@ -30,7 +30,7 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     with ExitStack() as pools:
         while client := stop.accept(server):
             # The slip: a pool made here is this client's own.
-            pool = pools.enter_context(ThreadPoolExecutor(WORKERS, "handler"))
+            pool = pools.enter_context(ThreadPoolExecutor(MAX_WORKERS, "handler"))
             pool.submit(handle, *client, group, stop, on_event)
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from chatstages.events import Address, Event, Hook
 from chatstages.faults.serving import server_of
-from chatstages.listener import Stop
+from chatstages.runtime.events import Address, Event, Hook
+from chatstages.runtime.sockets import Stop
 from chatstages.stage4_broadcast import SEND_TIMEOUT, Group, connect, receive
 
-__all__ = ["STAGE", "WORKERS", "accept_clients", "connect", "serve"]
+__all__ = ["MAX_WORKERS", "STAGE", "accept_clients", "connect", "serve"]
 
 STAGE = 4
-WORKERS = 2
+MAX_WORKERS = 2
 
 
 def handle(conn: socket.socket, address: Address, group: Group, stop: Stop, on_event: Hook) -> None:
@@ -38,7 +38,7 @@ def handle(conn: socket.socket, address: Address, group: Group, stop: Stop, on_e
 def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     """Accept clients, who hear from now on what is said, until the server is stopped."""
     group = Group(on_event)
-    with ThreadPoolExecutor(WORKERS, "handler") as pool:
+    with ThreadPoolExecutor(MAX_WORKERS, "handler") as pool:
         while client := stop.accept(server):
             conn, address = client
             conn.settimeout(SEND_TIMEOUT)

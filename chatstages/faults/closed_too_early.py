@@ -11,11 +11,11 @@ from __future__ import annotations
 import socket
 from threading import Thread
 
-from chatstages.events import Address, Event, Hook, show_address
 from chatstages.faults.serving import server_of
-from chatstages.listener import Stop
+from chatstages.protocol.framing import RECV_SIZE, Decoder
+from chatstages.runtime.events import Address, Event, Hook, show_address
+from chatstages.runtime.sockets import Stop
 from chatstages.stage3_threads import connect
-from chatstages.wire import RECV_SIZE, Decoder
 
 __all__ = ["STAGE", "accept_clients", "connect", "handle", "serve"]
 

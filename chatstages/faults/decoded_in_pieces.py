@@ -3,7 +3,7 @@
 A Chinese character is three bytes. Where a piece ends in the middle of one, `decode` raises
 UnicodeDecodeError, and that is the end of the server. It goes well for months, with short messages.
 
-The mend: keep the bytes of a character back until it is whole (`wire.Decoder`, used by every stage).
+The mend: keep the bytes of a character back until it is whole (`protocol.Decoder`, used by every stage).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from chatstages.events import Event, Hook
 from chatstages.faults.serving import server_of
-from chatstages.listener import Stop
+from chatstages.runtime.events import Event, Hook
+from chatstages.runtime.sockets import Stop
 from chatstages.stage2_session import connect
 
 __all__ = ["STAGE", "connect", "receive", "serve"]

@@ -12,11 +12,11 @@ from __future__ import annotations
 import socket
 from threading import Lock, Thread
 
-from chatstages.events import Address, Event, Hook, show_address
 from chatstages.faults.serving import server_of
-from chatstages.listener import Stop
+from chatstages.protocol.framing import encode
+from chatstages.runtime.events import Address, Event, Hook, show_address
+from chatstages.runtime.sockets import Stop
 from chatstages.stage4_broadcast import connect, receive
-from chatstages.wire import encode
 
 __all__ = ["STAGE", "Group", "connect", "serve"]
 

@@ -16,7 +16,7 @@ Every cell may be run again, and all of them: what a cell had started before is 
 from chatstages.lab.client import ChatClient
 from chatstages.lab.quiz import ask
 from chatstages.lab.reading import compare, source
-from chatstages.lab.rig import deaf, failures, finish, join, speak, start
+from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start
 from chatstages.lab.server import ChatServer
 from chatstages.lab.widgets import row
 
@@ -25,11 +25,11 @@ __all__ = [
     "ChatServer",
     "ask",
     "compare",
-    "deaf",
     "failures",
     "finish",
     "join",
     "row",
+    "silent_reader",
     "source",
     "speak",
     "start",

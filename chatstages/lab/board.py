@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from chatstages.i18n import _
 from chatstages.lab.painter import PAUSE, painter
 from chatstages.lab.widgets import FONT, as_html
-from chatstages.locale import _
 from chatstages.microscope.moment import Past, now
 from chatstages.microscope.pictures.board import show
 from chatstages.microscope.pictures.page import choose_steps, tell

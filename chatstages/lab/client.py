@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import ipywidgets
 
-from chatstages.events import Event
+from chatstages.i18n import _
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import as_html, log_html, title_html, trouble_html
-from chatstages.listener import TIMEOUT
-from chatstages.locale import _
+from chatstages.runtime.events import Event
+from chatstages.runtime.options import TIMEOUT
 
 KEPT = 500  # lines that a client keeps; older ones are counted
 SHOWN = 200  # lines of them that the page shows

@@ -12,7 +12,7 @@ import ast
 import sys
 from typing import Any
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope.patches import without_our_frame
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets
 
-from chatstages import locale
+from chatstages import i18n
 from chatstages.lab.widgets import BORDER, FONT, as_html
 
 FOLDER = Path(__file__).parent / "questions"
@@ -22,7 +22,7 @@ LETTERS = "ABCDE"
 
 def ask(question: str) -> Question:
     """Return the question of that name, in the language in use. Raises KeyError when there is none."""
-    return Question(read_questions(locale.language())[question])
+    return Question(read_questions(i18n.language())[question])
 
 
 @cache

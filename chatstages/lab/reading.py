@@ -10,8 +10,8 @@ from html import escape
 from types import ModuleType
 from typing import NamedTuple
 
+from chatstages.i18n import _
 from chatstages.lab.widgets import BORDER
-from chatstages.locale import _
 
 CONTEXT = 3  # lines that are the same, shown before and after those that differ
 Code = ModuleType | Callable[..., object]  # a module, class or function

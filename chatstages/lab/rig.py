@@ -15,12 +15,11 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from chatstages import locale
+from chatstages import i18n, load_stage
+from chatstages.i18n import _
 from chatstages.lab.client import WAIT, ChatClient
 from chatstages.lab.server import ChatServer
-from chatstages.listener import TIMEOUT
-from chatstages.locale import _
-from chatstages.stages import load_stage
+from chatstages.runtime.options import TIMEOUT
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
 _failed = threading.Condition()  # Guards _failures.
@@ -29,7 +28,7 @@ _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
 
 def speak(language: str) -> None:
     """Show everything in `language`, "zh_CN" or "en", from now on."""
-    locale.use(language)
+    i18n.use(language)
 
 
 def start(what: int | ModuleType, **options: Any) -> ChatServer:
@@ -55,7 +54,7 @@ def join(server: ChatServer, name: str) -> ChatClient:
     return client
 
 
-def deaf(server: ChatServer, name: str = "deaf") -> socket.socket:
+def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.socket:
     """Return a bare connection to `server` that takes in next to nothing, because nobody reads it.
 
     Its receive buffer is as small as the system allows, so that it is soon full.

@@ -12,13 +12,13 @@ from typing import Any
 
 import ipywidgets
 
-from chatstages.events import Address, Event, Kind, show_address
+from chatstages.i18n import _
 from chatstages.lab.client import WAIT, ChatClient, Connection
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, as_html, log_html, title_html, trouble_html
-from chatstages.listener import Running
-from chatstages.locale import _
-from chatstages.wire import COLON
+from chatstages.protocol.names import COLON
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Kind, show_address
 
 KEPT = 1_000  # events
 SHOWN = 100  # events of them that the page shows
@@ -46,7 +46,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._names: dict[Address, str] = {}  # of the clients that this notebook has started
         self._trouble = ""  # why the server could not be started again
         self._port = 0  # any free one; when it is started again, the same
-        self._server: Running | None = None
+        self._server: BackgroundServer | None = None
 
         self._title = ipywidgets.HTML()
         self._members = ipywidgets.HTML()
@@ -116,7 +116,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             return list(self._events)
 
     @property
-    def story(self) -> list[str]:
+    def log(self) -> list[str]:
         """What has happened, in words, with the names of the clients that this notebook has started."""
         with self._changed:
             return list(map(self._tell, self._events))
@@ -193,7 +193,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             self._trouble = str(error)
             self.draw()
 
-    def _draw_at_the_end(self, server: Running) -> None:
+    def _draw_at_the_end(self, server: BackgroundServer) -> None:
         server.wait()
         self.draw()
 

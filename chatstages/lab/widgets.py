@@ -11,7 +11,7 @@ from html import escape
 
 import ipywidgets
 
-from chatstages.wire import clean
+from chatstages.text import clean
 
 FONT = "font-size:var(--jp-content-font-size2,16px)"
 BORDER = "border:1px solid var(--jp-border-color1,#bbb);border-radius:4px"

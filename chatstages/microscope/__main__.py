@@ -1,4 +1,4 @@
-"""Running a program under the microscope, unchanged.
+"""BackgroundServer a program under the microscope, unchanged.
 
 python -m chatstages.microscope [-o FILE] SCRIPT [ARGUMENTS]
 python -m chatstages.microscope [-o FILE] -m MODULE [ARGUMENTS]
@@ -23,7 +23,7 @@ from typing import Any
 
 # All that is wanted at the end is imported now: what an import runs while a process ends lets Python forget
 # that a Ctrl-C was the reason.
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
 from chatstages.microscope.pictures import save_page

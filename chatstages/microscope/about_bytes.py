@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import Finding, names, quote
 from chatstages.microscope.recording import Event, Recording
 from chatstages.microscope.streams import Stream, arrows, cuts, streams

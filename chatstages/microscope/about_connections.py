@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import FOREVER, Finding
 from chatstages.microscope.moment import as_doing
 from chatstages.microscope.recording import Event, Recording

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import FOREVER, Finding, place
 from chatstages.microscope.moment import as_doing
 from chatstages.microscope.recording import Event, Recording, Thing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import Finding, same_error
 from chatstages.microscope.moment import WAITING, WHOLE
 from chatstages.microscope.recording import Event, Recording

@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.recording import Event, Recording
-from chatstages.wire import clean
+from chatstages.text import clean
 
 FOREVER = 1 << 62  # the end of what has not ended
 LONGEST = 40  # characters of a text that a sentence quotes

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.about_bytes import (
     CutCharacter,
     EmptySend,

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent
 # Of our own package: what is there to be read. The rest is machinery.
-LESSONS = ("stage*.py", "faults/*.py", "lab/asyncio_room.py")
-LISTENER = str(PACKAGE / "listener.py")  # machinery, too, but its threads are the stages'
+LESSONS = ("stage*.py", "stage5_pool/*.py", "faults/*.py", "bench/asyncio_room.py")
+LISTENER = str(PACKAGE / "runtime" / "background.py")  # machinery, too, but its threads are the stages'
 INSTALLED = {"site-packages", "dist-packages"}
 LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 COMMANDS = Path(sysconfig.get_path("scripts")).resolve()  # `jupyter`, `pytest`, `chatstages` start there

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope import trace
 from chatstages.microscope.recording import Event, Kind, Recording, Thing
 

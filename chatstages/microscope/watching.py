@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import ModuleType
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope import recorder as recorders
 from chatstages.microscope.conditions import Conditions
 from chatstages.microscope.patches import Patches, loaded

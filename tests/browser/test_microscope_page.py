@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatstages.locale import LANGUAGES, use
+from chatstages.i18n import LANGUAGES, use
 from chatstages.microscope.pictures import board, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.style import Picture
 from tests.browser.conftest import Page

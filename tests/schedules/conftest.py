@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from chatstages import stage5_room
+from chatstages.stage5_pool import room as stage5_room
 
 
 @pytest.fixture(autouse=True)

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from chatstages import stage5_room
-from chatstages.events import Event
-from chatstages.listener import Stop
-from chatstages.stage5_member import Member
-from chatstages.stage5_pool import Worker
-from chatstages.stage5_room import Room
+from chatstages.runtime.events import Event
+from chatstages.runtime.sockets import Stop
+from chatstages.stage5_pool import room as stage5_room
+from chatstages.stage5_pool.connection import Connection
+from chatstages.stage5_pool.room import Room
+from chatstages.stage5_pool.worker import Worker
 
 frontrun = pytest.importorskip("frontrun", reason="`make schedules` needs frontrun")
 
@@ -42,9 +42,9 @@ class Scene:
 
     def __init__(self, room: type[Room]) -> None:
         self.room = room()
-        self.room.say([OLD])
+        self.room.append([OLD])
         self.seen: list[Any] = []
-        self.names: dict[str, str] = {"old": self.room.take_name("Ann")}
+        self.names: dict[str, str] = {"old": self.room.claim_name("Ann")}
 
 
 Act = Callable[[Any], object]
@@ -72,7 +72,7 @@ Pair = tuple[list[Act], Callable[[Scene], bool]]
 
 def two_speak() -> Pair:
     """Two say something at once: both lines are there, whole, and where the room believes them to be."""
-    acts: list[Act] = [lambda scene: scene.room.say([ONE]), lambda scene: scene.room.say([TWO, THREE])]
+    acts: list[Act] = [lambda scene: scene.room.append([ONE]), lambda scene: scene.room.append([TWO, THREE])]
     return acts, lambda scene: is_whole(scene, OLD, ONE, TWO, THREE)
 
 
@@ -80,35 +80,35 @@ def one_joins() -> Pair:
     """A newcomer asks for history while somebody speaks: it begins with a whole line, and ends with one."""
 
     def join(scene: Scene) -> None:
-        place = scene.room.place_for_newcomer(1)
-        scene.seen.append((place, bytes(scene.room.since(place))))
+        place = scene.room.offset_for_newcomer(1)
+        scene.seen.append((place, bytes(scene.room.read(place))))
 
     def holds(scene: Scene) -> bool:
         return scene.seen[0] in ((0, OLD), (0, OLD + ONE), (len(OLD), ONE))
 
-    return [join, lambda scene: scene.room.say([ONE])], holds
+    return [join, lambda scene: scene.room.append([ONE])], holds
 
 
 def one_reads() -> Pair:
     """A worker reads while the log forgets its oldest line: it gets the right bytes, or none."""
 
     def read(scene: Scene) -> None:
-        start, end = scene.room.span()
-        scene.seen.append((start, end, bytes(scene.room.since(0)), bytes(scene.room.since(len(OLD)))))
+        start, end = scene.room.bounds()
+        scene.seen.append((start, end, bytes(scene.room.read(0)), bytes(scene.room.read(len(OLD)))))
 
     def holds(scene: Scene) -> bool:
         start, end, first, rest = scene.seen[0]
-        span = (start, end) in ((0, len(OLD)), (len(OLD), len(OLD + ONE + TWO)))
-        return span and first in (b"", OLD) and rest in (b"", ONE + TWO) and is_whole(scene, ONE, TWO)
+        bounds = (start, end) in ((0, len(OLD)), (len(OLD), len(OLD + ONE + TWO)))
+        return bounds and first in (b"", OLD) and rest in (b"", ONE + TWO) and is_whole(scene, ONE, TWO)
 
-    return [read, lambda scene: scene.room.say([ONE, TWO])], holds
+    return [read, lambda scene: scene.room.append([ONE, TWO])], holds
 
 
 def two_take_a_name() -> Pair:
     """Two say at once that they are Bob: one is, the other is Bob(2)."""
 
     def take(who: str) -> Act:
-        return lambda scene: scene.names.update({who: scene.room.take_name("Bob")})
+        return lambda scene: scene.names.update({who: scene.room.claim_name("Bob")})
 
     return [take("one"), take("two")], lambda scene: sorted(scene.names.values()) == ["Ann", "Bob", "Bob(2)"]
 
@@ -117,12 +117,12 @@ def one_leaves() -> Pair:
     """Ann says her last and leaves while another Ann comes: the name in use is that of who is there."""
 
     def leave(scene: Scene) -> None:
-        scene.room.say([ONE])
-        scene.room.free_name(scene.names["old"])
+        scene.room.append([ONE])
+        scene.room.release_name(scene.names["old"])
 
     def come(scene: Scene) -> None:
-        scene.names["new"] = scene.room.take_name("Ann")
-        scene.room.say([TWO])
+        scene.names["new"] = scene.room.claim_name("Ann")
+        scene.room.append([TWO])
 
     def holds(scene: Scene) -> bool:
         return scene.room._names == {scene.names["new"].casefold()} and is_whole(scene, OLD, ONE, TWO)
@@ -168,7 +168,7 @@ class Post:
         self.room, self.stop, self.events = Room(), Stop(), list[Event]()
         self.worker = Worker(self.room, self.stop, self.events.append, [])
         ours, self.far_end = socket.socketpair()
-        self.member = Member(ours, ("member", 0), 0, "#1", self.events.append)
+        self.member = Connection(ours, ("member", 0), 0, "#1", self.events.append)
         for sock in (ours, self.far_end):
             sock.setblocking(False)
 
@@ -229,8 +229,8 @@ def test_no_line_waits_for_the_next_bell(post: Callable[[], Post]) -> None:
     """Another worker adds to the log, then rings; however that falls into our turn, the member gets it."""
 
     def add(post: Post) -> None:
-        post.room.say([ONE])
-        post.worker._bell.ring()
+        post.room.append([ONE])
+        post.worker._waker.wake()
 
     explore(with_member(post), [add, hear_of], is_up_to_date).assert_holds()
 
@@ -239,15 +239,15 @@ def test_the_canary_who_rings_too_early_is_found(post: Callable[[], Post]) -> No
     """To ring first and add then leaves a member waiting."""
 
     def add(post: Post) -> None:
-        post.worker._bell.ring()
-        post.room.say([ONE])
+        post.worker._waker.wake()
+        post.room.append([ONE])
 
     assert explore(with_member(post), [add, hear_of], is_up_to_date).property_holds is False
 
 
 def accept(post: Post) -> None:
     """What the accepting thread does with a client that came just before the end."""
-    post.worker.adopt(post.member)
+    post.worker.assign(post.member)
 
 
 def end(post: Post) -> None:

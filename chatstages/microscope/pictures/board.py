@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import listed, names, place, told
 from chatstages.microscope.moment import SLOW, Line, Moment, Past, now, verb
 from chatstages.microscope.pictures.spans import say, seconds, state

@@ -6,7 +6,7 @@ import json
 from html import escape
 from pathlib import Path
 
-from chatstages.locale import _, language
+from chatstages.i18n import _, language
 from chatstages.microscope.evidence import place, told
 from chatstages.microscope.findings import explain
 from chatstages.microscope.moment import Past

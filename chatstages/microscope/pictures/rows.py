@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.moment import WHOLE
 from chatstages.microscope.pictures.style import said
 from chatstages.microscope.recording import Event, Recording
 from chatstages.microscope.streams import Arrow, arrows, cuts, streams
-from chatstages.wire import one_line
+from chatstages.text import one_line
 
 Mark = Literal["", "glued", "cut", "unread", "unseen", "join", "leave", "error"]
 HARMLESS = ("BlockingIOError", "TimeoutError", "timeout", "Empty", "Full")  # how a call says "not now"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import listed, told
 from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
 from chatstages.microscope.pictures.style import (
@@ -24,7 +24,7 @@ from chatstages.microscope.pictures.style import (
     stroke,
 )
 from chatstages.microscope.recording import Recording, Thing
-from chatstages.wire import columns
+from chatstages.text import columns
 
 LANE, NARROW = 230, 180  # from one lane to the next, few or many
 ROW = 44  # from one row to the next

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Literal, NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.about_locks import deadlocks
 from chatstages.microscope.evidence import FOREVER, holds, names
 from chatstages.microscope.moment import WAITING, as_doing, lives, verb

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import place, told
 from chatstages.microscope.recording import Event, Recording, Thing
-from chatstages.wire import clean, columns, one_line
+from chatstages.text import clean, columns, one_line
 
 LETTER = 9.2  # the width of a letter, about; a Chinese character takes two
 MARGIN = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.evidence import told
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
 from chatstages.microscope.pictures.style import (
@@ -19,7 +19,7 @@ from chatstages.microscope.pictures.style import (
     stroke,
 )
 from chatstages.microscope.recording import Recording
-from chatstages.wire import columns
+from chatstages.text import columns
 
 WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars
 BAR = 26  # the height of a bar; the locks that a thread holds stand below it

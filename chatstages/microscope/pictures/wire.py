@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from chatstages.locale import _
+from chatstages.i18n import _
 from chatstages.microscope.pictures.style import (
     MARGIN,
     TOP,
@@ -22,7 +22,7 @@ from chatstages.microscope.pictures.style import (
 )
 from chatstages.microscope.recording import Event, Recording
 from chatstages.microscope.streams import Stream, cuts, streams
-from chatstages.wire import clean
+from chatstages.text import clean
 
 PER_ROW = 16  # bytes
 CELL, ROW = 52, 92  # the width of a byte, and the height of a row of them

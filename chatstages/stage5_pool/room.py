@@ -1,7 +1,7 @@
 """The room of stage 5: one log of all that was said, and one lock that guards it.
 
-The log is the bytes of every line, one after the other. A position in it is a number: how many bytes were
-said before. What lies behind the position of a member has been sent to it, what lies ahead has not. The
+The log is the bytes of every line, one after the other. A offset in it is a number: how many bytes were
+said before. What lies behind the offset of a member has been sent to it, what lies ahead has not. The
 oldest lines are forgotten, so memory has a limit, however many speak and however slowly others read.
 """
 
@@ -11,8 +11,8 @@ import itertools
 from collections import deque
 from threading import Lock
 
-from chatstages.stage5_member import SEND_SIZE
-from chatstages.wire import name_key
+from chatstages.protocol.names import name_key
+from chatstages.stage5_pool.connection import SEND_SIZE
 
 LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
 
@@ -23,12 +23,12 @@ class Room:
     def __init__(self) -> None:
         self._lock = Lock()  # Guards all that follows.
         self._log = bytearray()  # whole lines
-        self._starts: deque[int] = deque()  # the position at which each of them begins
-        self._end = 0  # the position behind the last: how many bytes have ever been said
+        self._starts: deque[int] = deque()  # the offset at which each of them begins
+        self._end = 0  # the offset behind the last: how many bytes have ever been said
         self._names: set[str] = set()
         self._numbers = itertools.count(10)  # to tell apart those who want the same name
 
-    def say(self, lines: list[bytes]) -> None:
+    def append(self, lines: list[bytes]) -> None:
         """Add `lines` at the end of the log, and forget the oldest, so that it keeps within its limits."""
         with self._lock:
             for line in lines:
@@ -39,19 +39,19 @@ class Room:
                 self._starts.popleft()
             del self._log[: len(self._log) - (self._end - self._starts[0])]
 
-    def span(self) -> tuple[int, int]:
-        """Return the positions at which the log begins and ends."""
+    def bounds(self) -> tuple[int, int]:
+        """Return the offsets at which the log begins and ends."""
         with self._lock:
             return self._end - len(self._log), self._end
 
-    def since(self, position: int) -> bytearray:
-        """Return what lies ahead of `position`, SEND_SIZE bytes at most; nothing if that is forgotten."""
+    def read(self, offset: int) -> bytearray:
+        """Return what lies ahead of `offset`, SEND_SIZE bytes at most; nothing if that is forgotten."""
         with self._lock:
-            begin = position - (self._end - len(self._log))
+            begin = offset - (self._end - len(self._log))
             return self._log[begin : begin + SEND_SIZE] if begin >= 0 else bytearray()
 
-    def place_for_newcomer(self, history: int) -> int:
-        """Return the position ahead of which lie the last `history` lines; half the log at most.
+    def offset_for_newcomer(self, history: int) -> int:
+        """Return the offset ahead of which lie the last `history` lines; half the log at most.
 
         Not all of it: a newcomer must not fall off the end before its first turn.
         """
@@ -63,7 +63,7 @@ class Room:
                 place = start
             return place
 
-    def take_name(self, wanted: str) -> str:
+    def claim_name(self, wanted: str) -> str:
         """Return `wanted`, with a number if somebody has a name that a reader could take for it."""
         key = name_key(wanted)
         with self._lock:
@@ -73,7 +73,7 @@ class Room:
             self._names.add(key + name_key(end))
             return wanted + end
 
-    def free_name(self, name: str) -> None:
+    def release_name(self, name: str) -> None:
         """Let somebody else have `name`."""
         key = name_key(name)
         with self._lock:

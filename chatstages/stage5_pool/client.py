@@ -1,7 +1,7 @@
 """The client of stage 5: that of stage 4, with a nickname and whole lines.
 
 It stands apart so that `stage5_pool`, the server, can be read in one sitting. What you say goes over the
-wire as `name：text` and a newline, and each line that comes back is a message (`wire.Lines`).
+wire as `name：text` and a newline, and each line that comes back is a message (`protocol.LineDecoder`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from chatstages.events import Address, Event, Hook, ignore
-from chatstages.listener import TIMEOUT, Running, Stop, closed_on_error
-from chatstages.locale import _
-from chatstages.wire import COLON, MAX_LINE, RECV_SIZE, Lines, check_name, encode
+from chatstages.i18n import _
+from chatstages.protocol.framing import MAX_LINE, RECV_SIZE, LineDecoder, encode
+from chatstages.protocol.names import COLON, check_name
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore
+from chatstages.runtime.options import TIMEOUT
+from chatstages.runtime.sockets import Stop, closed_on_error
 
 LEAVE_TIMEOUT = 0.5  # seconds that a leaving client gives the server to close its side
 
@@ -35,7 +38,9 @@ class Client:
             self._sock.connect(address)
         self.received: deque[str] = deque(maxlen=1_000)
         self._leaving = False
-        self._receiver = Running(self._sock, partial(self._receive, address=address, on_event=on_event))
+        self._receiver = BackgroundServer(
+            self._sock, partial(self._receive, address=address, on_event=on_event)
+        )
 
     def _receive(self, sock: socket.socket, stop: Stop, address: Address, on_event: Hook) -> None:
         for text in receive(sock, stop):
@@ -79,7 +84,7 @@ def receive(conn: socket.socket, stop: Stop) -> Iterator[str]:
 
     A server that knows no lines (the one of stage 4) ends none: its text is taken after a pause.
     """
-    lines, data = Lines(limit=1 << 20), b"?"
+    lines, data = LineDecoder(limit=1 << 20), b"?"
     while data and not stop.is_set():
         if stop.readable(conn, lines.patience):
             try:

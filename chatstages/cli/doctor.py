@@ -13,9 +13,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from chatstages.jupyter import find_notebook, shipped_notebooks
-from chatstages.listener import DEFAULT_PORT, TIMEOUT, reuse_address
-from chatstages.locale import _, choose
+from chatstages.i18n import _, choose
+from chatstages.lab.launcher import find_notebook, shipped_notebooks
+from chatstages.runtime.options import DEFAULT_PORT, TIMEOUT, reuse_address
 
 ENOUGH_FILES = 1_024  # descriptors: a class of 300 and what else a process has open
 INSTALL = "pip install 'chatstages[{extra}]'"

@@ -1,6 +1,6 @@
 """What the microscope costs: for one event, and for stage 5 under full load.
 
-python -m benchmarks.microscope
+python -m chatstages.bench.microscope_cost
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The full measurement: closed loop, paced load, growth, workers. README.md says what each of them means.
 
-python -m benchmarks            writes build/benchmarks/report.md, results.json and growth.svg
+python -m chatstages.bench            writes build/benchmarks/report.md, results.json and growth.svg
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chatstages.bench.compare import OURS, LeftOut, Row, choose, measure_in_turn
 from chatstages.bench.load import Figures, Job, is_slow, load_program
-from chatstages.bench.peers import ALL, WORKERS
+from chatstages.bench.peers import ALL, LARGER_POOLS
 from chatstages.bench.picture import draw_curves
-from chatstages.listener import allow_many_connections
+from chatstages.runtime.options import allow_many_connections
 
 PACED = Job(members=100, seconds=3.0, rate=300)
 GROWTH_SPEAKERS = 100  # so many speak, however many listen
@@ -103,7 +103,7 @@ def workers(run: Run) -> Iterator[str]:
     """Whether more threads in the pool help."""
     for members in run.arguments.sizes[1:] or run.arguments.sizes:
         title = f"Stage 5 with more workers, {members:,} members"
-        rows = choose([OURS, *WORKERS], run.folder)[0]
+        rows = choose([OURS, *LARGER_POOLS], run.folder)[0]
         yield from section(title, run.measure(title, Job(members, run.arguments.seconds), rows), COSTS)
 
 
@@ -191,7 +191,9 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 def parse() -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m chatstages.bench", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1_000], help="numbers of members")
     parser.add_argument("--most", type=int, default=10_000, help="members at the end of the growth plot")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each table (3 at most with --most)")

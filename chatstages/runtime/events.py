@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from chatstages.locale import _
-from chatstages.wire import one_line
+from chatstages.i18n import _
+from chatstages.text import one_line
 
 Address = tuple[str, int]  # host, port
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 HERE = Path(__file__).parent
-CHECKOUT = HERE.parent / "notebooks"
-INSTALLED = HERE / "lab" / "notebooks"
-CONFIG = HERE / "lab"  # its labconfig/ holds the settings that JupyterLab begins with
+CHECKOUT = HERE.parent.parent / "notebooks"
+INSTALLED = HERE / "notebooks"
+CONFIG = HERE  # its labconfig/ holds the settings that JupyterLab begins with
 COPIES = "chatstages-notebooks"  # the folder in which learners work
 
 

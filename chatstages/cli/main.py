@@ -19,13 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chatstages import __version__, locale
-from chatstages.events import Address, Event, show_address
-from chatstages.listener import DEFAULT_PORT, allow_many_connections
-from chatstages.locale import _
-from chatstages.stages import STAGES, load_stage
-from chatstages.terminal import open_terminal
-from chatstages.wire import check_name
+from chatstages import STAGES, __version__, i18n, load_stage
+from chatstages.cli.terminal import open_terminal
+from chatstages.i18n import _
+from chatstages.protocol.names import check_name
+from chatstages.runtime.events import Address, Event, show_address
+from chatstages.runtime.options import DEFAULT_PORT, allow_many_connections
 
 INSTALL_LAB = "pip install 'chatstages[lab]'"
 INSTALL_BENCH = "pip install 'chatstages[bench]'"
@@ -62,18 +61,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "chatstages") -> int:
         # and Python must not try again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def stage_main(stage: int) -> int:
-    """Run ``python -m chatstages.stageN_name server|client [options]``."""
-    commands = {"server": "serve", "client": "chat"}
-    prog = f"python -m chatstages.{STAGES[stage]}"
-    match sys.argv[1:]:
-        case [side, *rest] if side in commands:
-            return main([commands[side], str(stage), *rest], prog)
-    speak([])
-    print(_("usage: {prog} server|client [options]").format(prog=prog), file=sys.stderr)
-    return 2
 
 
 # --- serve and chat ----------------------------------------------------------------------------------
@@ -208,13 +195,13 @@ def explain(error: Exception, address: Address, chat_stage: int | None = None) -
 
 def lab(arguments: argparse.Namespace) -> int:
     """Open JupyterLab at the first notebook, or at that of a stage."""
-    from chatstages.jupyter import find_notebook, notebooks_to_work_in, open_lab
+    from chatstages.lab.launcher import find_notebook, notebooks_to_work_in, open_lab
 
     try:
         folder = notebooks_to_work_in()
     except OSError as error:
         raise Problem(_("The notebooks cannot be copied here: {error}").format(error=error)) from None
-    notebook = find_notebook(folder, locale.choose(), arguments.stage)
+    notebook = find_notebook(folder, i18n.choose(), arguments.stage)
     if notebook is None:
         raise Problem(_("There is no such notebook in {folder}.").format(folder=folder))
     try:
@@ -254,7 +241,7 @@ def microscope(_arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine and front end can do, each no with its reason."""
-    from chatstages.doctor import examine
+    from chatstages.cli.doctor import examine
 
     able = True
     for finding in examine():
@@ -275,10 +262,10 @@ def speak(argv: Sequence[str]) -> None:
     wanted = None
     with suppress(argparse.ArgumentError):
         wanted = early.parse_known_args(argv)[0].lang
-    language = locale.use(wanted)
+    language = i18n.use(wanted)
     # argparse speaks through the process's own catalogue; so do programs that we start.
     os.environ["LANGUAGE"] = os.environ["CHATSTAGES_LANG"] = language
-    gettext.bindtextdomain("argparse", str(locale.CATALOGUES))
+    gettext.bindtextdomain("argparse", str(i18n.CATALOGUES))
     gettext.textdomain("argparse")
 
 
@@ -288,7 +275,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     shared.add_argument(
         "--lang",
         default=argparse.SUPPRESS,
-        choices=locale.LANGUAGES,
+        choices=i18n.LANGUAGES,
         help=_("language on screen (else CHATSTAGES_LANG, else the locale's)"),
     )
     parser = argparse.ArgumentParser(

@@ -11,19 +11,21 @@ import asyncio
 import socket
 from functools import partial
 
-from chatstages.events import Event, Hook, ignore
-from chatstages.listener import Running, Stop, closed_on_error, reuse_address
-from chatstages.stage5_client import connect
-from chatstages.wire import MAX_LINE
+from chatstages.protocol.framing import MAX_LINE
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Event, Hook, ignore
+from chatstages.runtime.options import reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
+from chatstages.stage5_pool.client import connect
 
-__all__ = ["STAGE", "Room", "connect", "serve"]
+__all__ = ["STAGE", "AsyncioRoom", "connect", "serve"]
 
 STAGE = 5
 SEND_BUFFER = 16 << 10  # bytes that the system takes off our hands for each member
 TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is cut off
 
 
-class Room:
+class AsyncioRoom:
     """Who is there, and what happens to them. All of it on the one thread of the event loop: no lock."""
 
     def __init__(self, on_event: Hook, patient: bool) -> None:
@@ -70,7 +72,7 @@ async def run_room(server: socket.socket, stop: Stop, on_event: Hook, patient: b
     """Serve members until the server is stopped."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_reader(stop.fileno(), stopped.set)
-    room = Room(on_event, patient)
+    room = AsyncioRoom(on_event, patient)
     async with await asyncio.start_server(room.serve, sock=server, limit=MAX_LINE):
         await stopped.wait()
         await room.close()
@@ -83,7 +85,9 @@ def run(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> Non
         runner.run(run_room(server, stop, on_event, patient))
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False) -> Running:
+def serve(
+    host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False
+) -> BackgroundServer:
     """Start the server, as in stage 5. Raises OSError when the address cannot be had."""
     # asyncio turns off Nagle's waiting (TCP_NODELAY) only where it is told that it is TCP.
     with closed_on_error(socket.socket(proto=socket.IPPROTO_TCP)) as server:
@@ -91,4 +95,4 @@ def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patie
         server.bind((host, port))
         server.listen()
         server.setblocking(False)
-        return Running(server, partial(run, on_event=on_event, patient=patient))
+        return BackgroundServer(server, partial(run, on_event=on_event, patient=patient))

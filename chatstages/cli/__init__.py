@@ -1,0 +1,5 @@
+"""The command `chatstages`, which is also `python -m chatstages`."""
+
+from chatstages.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,31 @@
+"""What every server here stands on: sockets that can be stopped, background threads, options, events.
+
+- `sockets`: a socket whose blocked `accept` and `recv` any thread can wake
+- `background`: a server in a thread of its own
+- `waker`: waking a thread that waits in a selector
+- `options`: SO_REUSEADDR, keepalive, the limit of open files
+- `events`: telling what happens
+
+It knows no protocol: bytes and messages are in `chatstages.protocol`.
+"""
+
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Address, Event, Hook, ignore, show_address
+from chatstages.runtime.options import allow_many_connections, keep_alive, reuse_address
+from chatstages.runtime.sockets import Stop, closed_on_error
+from chatstages.runtime.waker import Waker
+
+__all__ = [
+    "Address",
+    "BackgroundServer",
+    "Event",
+    "Hook",
+    "Stop",
+    "Waker",
+    "allow_many_connections",
+    "closed_on_error",
+    "ignore",
+    "keep_alive",
+    "reuse_address",
+    "show_address",
+]

@@ -1,0 +1,63 @@
+"""A server in a thread of its own, which any thread can stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+from chatstages.runtime.events import Address
+from chatstages.runtime.sockets import Stop
+
+STOP_TIMEOUT = 10.0  # seconds that `stop` waits at most; all threads should have ended long before
+
+
+class BackgroundServer:
+    """A server at work: `run(sock, stop)` in a thread of its own, which then closes `sock`.
+
+    It ends when `run` returns; `run` is to return when `stop` is set. Leaving the `with` block stops
+    it. `address` is where it listens: host and port. (The receiving side of a client is one too.)
+    """
+
+    def __init__(self, sock: socket.socket, run: Callable[[socket.socket, Stop], None]) -> None:
+        self.address: Address = sock.getsockname()[:2]
+        self._stop = Stop()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(sock, run), name=f"port {self.address[1]}")
+        self._thread.start()
+
+    def _run(self, sock: socket.socket, run: Callable[[socket.socket, Stop], None]) -> None:
+        try:
+            with sock:
+                run(sock, self._stop)
+        finally:
+            self._stop.set()
+            self._stop.close()
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Stop it, whoever is blocked, and return when all its threads have ended (within 1 s).
+
+        Any thread may call it, also a second time. An `on_event` hook should not: it runs on a thread that
+        cannot end while the hook waits for that. Then it waits STOP_TIMEOUT seconds in vain, or not at all.
+        """
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(STOP_TIMEOUT)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; return whether it has."""
+        # Not `join` before it has ended: up to Python 3.12, a Ctrl-C in there marks the thread as ended.
+        # And not without a limit: on Windows a Ctrl-C would not reach us.
+        while not self._ended.wait(0.5 if timeout is None else timeout):
+            if timeout is not None:
+                return False
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        return True
+
+    def __enter__(self) -> BackgroundServer:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
