@@ -1,112 +1,75 @@
-"""Stage 2: a session.
-
-The client sends as often as it likes, and ends with an empty line; the server shows each message and ends
-when the client has left. What was one script from top to bottom is now functions, each with one job:
-`receive` (bytes from the network become text), `handle` (one client, from joining to leaving), `serve`
-(socket, bind, listen), and on the other side `send` and `chat`.
+"""Stage 2: a conversation, until the client leaves.
 
 **Unlike stage 1:**
 
-- `receive` goes on until `recv` returns b"": the client has closed its side. An empty *message* could
-  not end anything: sending nothing sends no bytes.
-- The client asks until the line is empty.
+- The server calls `recv` in a loop. b"" means: the client has closed its side (FIN).
+  To send an empty message sends nothing at all, so it cannot end a conversation.
 
 **Still wrong:**
 
-- One client. A second one may connect, but nobody listens to it. Stage 3 mends it.
-- One `recv` is taken for one message: two that are sent quickly arrive glued together. Stage 5 mends it.
-- The client does not listen: that the server has gone it learns only when it sends. Stage 4 mends it.
+- A second client waits until the first has left. Stage 3 serves many at once.
+- One `recv` is taken for one message: quick messages arrive coalesced, long ones
+  split. Stage 5 solves this.
+- The client does not receive: only when it sends does it learn that the server has
+  disconnected. Stage 4 solves this.
 """
 
-from __future__ import annotations
-
 import socket
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 
-from chatstages.i18n import _
-from chatstages.protocol.framing import RECV_SIZE, Decoder, encode
-from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Address, Event, Hook, ignore
-from chatstages.runtime.options import TIMEOUT, reuse_address
-from chatstages.runtime.sockets import Stop, closed_on_error
+from chatstages.protocol import Decoder
+from chatstages.runtime import BackgroundServer, Event, StoppableSocket, ignore
 
-# --- the client --------------------------------------------------------------------------------------
+ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # what this stage can do
+LEAVE_WORD = ""  # what a person types to leave: an empty line
 
 
-class Client:
-    """A connection to the server. One thread at a time may use it."""
-
-    def __init__(self, address: Address) -> None:
-        with closed_on_error(socket.socket()) as self._sock:
-            self._sock.settimeout(TIMEOUT)
-            self._sock.connect(address)
-        self.received: list[str] = []  # the server of this stage says nothing back
-
-    def send(self, text: str) -> None:
-        """Send `text`: a str is characters, a socket takes bytes. Raises OSError when the server has gone."""
-        self._sock.sendall(encode(text))
-
-    def close(self) -> None:
-        """Leave. What was sent still arrives: closing says "no more", after the last byte."""
-        self._sock.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-def connect(address: Address, on_event: Hook = ignore) -> Client:
-    """Connect to the server at `address` (host, port). Raises OSError when nobody answers there."""
-    return Client(address)
-
-
-def chat(client: Client, ask: Callable[[str], str], show: Callable[[object], None]) -> None:
-    """Let a person use the client: ask for messages and send them; an empty line leaves."""
-    while text := ask(_("Message: ")):
-        client.send(text)
-
-
-# --- the server --------------------------------------------------------------------------------------
-
-
-def receive(conn: socket.socket, stop: Stop) -> Iterator[str]:
-    """Yield what each `recv` brings, as text, until the client has left."""
-    decoder, data = Decoder(), b"?"
-    while data and stop.readable(conn):
-        try:
-            data = conn.recv(RECV_SIZE)  # b"" when the client has closed its side
-        except OSError:
-            data = b""  # the client was killed: for us it has left
-        if text := decoder.decode(data):
-            yield text
-
-
-def handle(conn: socket.socket, address: Address, stop: Stop, on_event: Hook) -> None:
-    """Serve one client until it leaves."""
-    with conn:
-        on_event(Event("joined", address))
-        for text in receive(conn, stop):
-            on_event(Event("said", address, text))
+def handle(
+    conn: socket.socket, address: tuple[str, int], on_event: Callable[[Event], None]
+) -> None:
+    """Receive from one client until it leaves."""
+    on_event(Event("joined", address))
+    decoder = Decoder()  # from bytes to text
+    with conn, suppress(OSError):  # OSError: the client was killed
+        while True:
+            data = conn.recv(65535)
+            if text := decoder.decode(data):
+                on_event(Event("said", address, text))
+            if not data:
+                break  # the client has closed its side
     on_event(Event("left", address))
 
 
-def handle_one(server: socket.socket, stop: Stop, on_event: Hook) -> None:
+def handle_one(server: socket.socket, on_event: Callable[[Event], None]) -> None:
     """Accept one client and serve it."""
-    client = stop.accept(server)
-    if client is not None:
-        handle(*client, stop, on_event)
+    conn, address = server.accept()
+    handle(conn, address, on_event)
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore) -> BackgroundServer:
-    """Start a server for one client, on any free port if `port` is 0, and return it running.
+def serve(
+    host: str = "127.0.0.1", port: int = 0, on_event: Callable[[Event], None] = ignore
+) -> BackgroundServer:
+    """Serve in a thread; port 0: any free one. Raises OSError if the port is in use."""
+    server = StoppableSocket()
+    server.bind((host, port))
+    server.listen()
+    return BackgroundServer(server, handle_one, on_event)
 
-    Raises OSError when the address cannot be had.
-    """
-    with closed_on_error(socket.socket()) as server:
-        reuse_address(server)
-        server.bind((host, port))
-        server.listen()
-        return BackgroundServer(server, partial(handle_one, on_event=on_event))
+
+class Client:
+    """A connection to `address` (host, port). Raises OSError if no server is there."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.sock = socket.create_connection(address, timeout=10)  # seconds
+
+    def send(self, text: str) -> None:
+        """Send `text`, from one thread at a time. Raises OSError if disconnected."""
+        self.sock.sendall(text.encode(errors="replace"))
+
+    def close(self) -> None:
+        """Leave; what was sent before still arrives."""
+        self.sock.close()
+
+
+connect = Client

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address
-from chatstages.runtime.sockets import Stop, closed_on_error
+from chatstages.runtime.sockets import StoppableSocket
 from chatstages.runtime.waker import Waker
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
@@ -62,8 +62,10 @@ class FaultProxy:
         self._swallows = False
         self._ways: list[Way] = []  # belongs to the thread
         self._waker = Waker()
-        with closed_on_error(socket.create_server(("127.0.0.1", 0))) as listener:
-            self._running = BackgroundServer(listener, self._run)
+        listener = StoppableSocket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        self._running = BackgroundServer(listener, self._run)
         self.address = self._running.address
 
     def black_hole(self) -> None:
@@ -78,19 +80,19 @@ class FaultProxy:
         self._running.stop()
         self._waker.close()
 
-    def _run(self, listener: socket.socket, stop: Stop) -> None:
+    def _run(self, listener: StoppableSocket) -> None:
         try:
-            while not stop.is_set():
-                self._turn(listener, stop)
+            while not listener.stopped:
+                self._turn(listener)
         finally:
             for way in self._ways:
                 way.source.close()
 
-    def _turn(self, listener: socket.socket, stop: Stop) -> None:
+    def _turn(self, listener: StoppableSocket) -> None:
         ways = [] if self._swallows else self._ways
         waits = [way.due for way in ways if way.under_way]
         with selectors.DefaultSelector() as selector:
-            for thing in (listener, stop, self._waker):
+            for thing in (listener, listener.stop_signal, self._waker):
                 selector.register(thing, selectors.EVENT_READ)
             for way in ways:
                 if not way.under_way and not way.ended:  # else its source has to wait
@@ -106,7 +108,7 @@ class FaultProxy:
             if way in self._ways and not self._swallows:
                 self._give(way)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: StoppableSocket) -> None:
         client = listener.accept()[0]
         server = socket.create_connection(self._server)
         for sock in (client, server):

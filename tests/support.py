@@ -11,13 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from chatstages import stage1_oneshot, stage2_session, stage3_threads, stage4_broadcast, stage5_pool
 from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Address, Event, Kind
+from chatstages.runtime.events import Address, Event, EventKind
 
 ROOT = Path(__file__).parent.parent
 STAGES = {1: stage1_oneshot, 2: stage2_session, 3: stage3_threads, 4: stage4_broadcast, 5: stage5_pool}
@@ -32,7 +32,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._counts: Counter[Kind] = Counter()  # so that a wait need not look through all of them
+        self._counts: Counter[EventKind] = Counter()  # so that a wait need not look through all of them
         self._changed = threading.Condition()  # Guards events and _counts.
 
     def __call__(self, event: Event) -> None:
@@ -48,17 +48,17 @@ class Recorder:
             self.events.clear()
             self._counts.clear()
 
-    def of(self, kind: Kind) -> list[Event]:
+    def of(self, kind: EventKind) -> list[Event]:
         """Return the events of one kind so far."""
         with self._changed:
             return [event for event in self.events if event.kind == kind]
 
-    def wait(self, kind: Kind, count: int = 1) -> list[Event]:
+    def wait(self, kind: EventKind, count: int = 1) -> list[Event]:
         """Wait for `count` events of `kind`, and return all there are."""
         self.until(lambda: self._counts[kind] >= count, f"{count} × {kind}")
         return self.of(kind)
 
-    def wait_text(self, kind: Kind, text: str) -> None:
+    def wait_text(self, kind: EventKind, text: str) -> None:
         """Wait until the texts of `kind`, joined (they may come in pieces), hold `text`."""
         self.until(lambda: text in "".join(e.text for e in self.events if e.kind == kind), f"{kind} {text!r}")
 
@@ -72,6 +72,11 @@ class Recorder:
 def options(stage: int, name: str = "小明") -> dict[str, str]:
     """Return the extra arguments of the stage's `connect`: stage 5 wants a name."""
     return {"name": name} if stage == 5 else {}
+
+
+def connected(stage: Any, *arguments: Any, **options: Any) -> closing[Any]:
+    """Connect a client of `stage`; leaving the block closes it."""
+    return closing(stage.connect(*arguments, **options))
 
 
 @contextmanager

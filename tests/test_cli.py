@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from chatstages.cli.errors import connecting_problem, listening_problem
 
-from chatstages.cli.main import explain
 from tests.support import PATIENCE, STAGES, python
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -110,7 +110,7 @@ def test_the_client_says_that_the_server_has_gone_and_ends(stage: int) -> None:
         client.stdin.flush()
         read_line(client, "hello")
         server.send_signal(signal.SIGTERM)
-        assert read_line(client, "gone").strip() == f"The server at {address} has gone."
+        assert read_line(client, "closed").strip() == f"The server at {address} has closed the connection."
         assert client.wait(PATIENCE) == 1
         assert client.communicate() == ("", "")
 
@@ -209,10 +209,11 @@ def test_a_name_not_found_is_one_clear_line(arguments: list[str]) -> None:
 def test_each_kind_of_error_has_a_line_of_its_own() -> None:
     """Those that this machine cannot be made to raise are made by hand."""
     address = ("127.0.0.1", 80)
-    assert "administrators" in explain(PermissionError(errno.EACCES, "denied"), address)
-    assert "no address" in explain(OSError(errno.EADDRNOTAVAIL, "no"), address)
-    assert "does not answer" in explain(TimeoutError(), address, 4)
-    assert explain(OSError(errno.ENETUNREACH, "unreachable"), address, 4) == "127.0.0.1:80: unreachable"
+    assert "administrators" in str(listening_problem(PermissionError(errno.EACCES, "denied"), address))
+    assert "no address" in str(listening_problem(OSError(errno.EADDRNOTAVAIL, "no"), address))
+    assert "does not answer" in str(connecting_problem(TimeoutError(), address, ""))
+    unreachable = connecting_problem(OSError(errno.ENETUNREACH, "unreachable"), address, "")
+    assert str(unreachable) == "127.0.0.1:80: unreachable"
 
 
 @pytest.mark.parametrize(
@@ -251,13 +252,13 @@ def test_doctor_finds_that_the_stages_run_here() -> None:
     assert (status, err) == (0, "")
     findings = out.split("\n\n")[0].splitlines()
     assert len(findings) > 10
-    assert all(line.startswith(("yes  ", "no   ")) for line in findings)
-    assert all(": " in line for line in findings if line.startswith("no "))
+    assert all(line[:2] in ("✔ ", "✘ ") for line in findings)
+    assert all(": " in line for line in findings if line[0] == "✘")
 
 
 @windows
 @pytest.mark.parametrize("editing", [True, False], ids=["prompt_toolkit", "plain"])
-@pytest.mark.parametrize(("lang", "gone"), [("en", "has gone"), ("zh_CN", "已经断开")])
+@pytest.mark.parametrize(("lang", "gone"), [("en", "has closed the connection"), ("zh_CN", "已断开连接")])
 def test_a_person_at_a_terminal_chats(editing: bool, lang: str, gone: str) -> None:
     """In a pseudo-terminal: typing, hearing others in between, and being told that the server has gone."""
     import pty

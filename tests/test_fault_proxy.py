@@ -7,10 +7,10 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-
 from chatstages import stage5_pool as stage
+
 from tests.fault_proxy import FaultProxy
-from tests.support import STAGES, Recorder, fill, options, raw_client, read_to_end, read_until
+from tests.support import STAGES, Recorder, connected, fill, options, raw_client, read_to_end, read_until
 
 TEXT = "小明：héllo，👩‍🏫"
 DATA = TEXT.encode()
@@ -25,12 +25,12 @@ def test_a_message_arrives_whole_over_a_bad_network(
 ) -> None:
     """Late, a byte at a time, or at 2,000 bytes a second: the text is the same, and so is the echo."""
     with STAGES[number].serve(on_event=told) as server, FaultProxy(server.address, **fault) as proxy:  # type: ignore[arg-type]
-        with STAGES[number].connect(proxy.address, **options(number), **hears(number, heard)) as client:
+        with connected(STAGES[number], proxy.address, **options(number), **hears(number, heard)) as client:
             client.send("你好，👩‍🏫")
             if number > 1:  # stage 1 has left after the first bytes
                 told.wait_text("said", "你好，👩‍🏫")
             if number > 3:
-                heard.wait_text("heard", "你好，👩‍🏫")
+                heard.wait_text("received", "你好，👩‍🏫")
         told.wait("left")
     assert "\ufffd" not in "".join(event.text for event in told.events + heard.events)
 
@@ -61,10 +61,10 @@ def test_a_connection_cut_anywhere_leaves_whole_characters(number: int, fault: s
 def test_a_member_in_a_black_hole_is_cut_off_and_nobody_else_notices(told: Recorder, heard: Recorder) -> None:
     """When it falls off the log; the others hear each other before, meanwhile and after."""
     with stage.serve(on_event=told) as server, FaultProxy(server.address) as proxy:
-        with raw_client(proxy.address) as lost, stage.connect(server.address, "听", heard) as member:
+        with raw_client(proxy.address) as lost, connected(stage, server.address, "听", heard) as member:
             lost.sendall("小明：在吗\n".encode())
             read_until(lost, "在吗\n".encode())
-            heard.wait_text("heard", "在吗")
+            heard.wait_text("received", "在吗")
             proxy.black_hole()
             lost.sendall("小明：喂\n".encode())  # nobody hears that
             with raw_client(server.address) as loud:
@@ -74,10 +74,10 @@ def test_a_member_in_a_black_hole_is_cut_off_and_nobody_else_notices(told: Recor
                 loud.shutdown(socket.SHUT_WR)
                 reader.join()
             member.send("the end")
-            heard.wait_text("heard", "听：the end")
+            heard.wait_text("received", "听：the end")
     assert [event.address for event in told.of("dropped")] == [told.of("said")[0].address]
     assert "小明：喂" not in "".join(event.text for event in told.of("said"))
-    assert len(told.of("said")) == len(heard.of("heard"))
+    assert len(told.of("said")) == len(heard.of("received"))
 
 
 def test_three_members_behind_bad_networks_see_the_same(told: Recorder) -> None:
@@ -90,14 +90,14 @@ def test_three_members_behind_bad_networks_see_the_same(told: Recorder) -> None:
             stack.enter_context(FaultProxy(server.address, pieces=7)),
         ]
         members = [
-            stack.enter_context(stage.connect(proxy.address, f"人{number}", ear))
+            stack.enter_context(connected(stage, proxy.address, f"人{number}", ear))
             for number, (proxy, ear) in enumerate(zip(proxies, ears, strict=True))
         ]
         told.wait("joined", 3)
         for turn in range(20):
             for member in members:
                 member.send(f"第{turn}句 👩‍🏫")
-        seen = [[event.text for event in ear.wait("heard", 60)] for ear in ears]
+        seen = [[event.text for event in ear.wait("received", 60)] for ear in ears]
     assert seen[0] == seen[1] == seen[2]
     for number in range(3):
         mine = [line for line in seen[0] if line.startswith(f"人{number}：")]

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from chatstages.bench import asyncio_room
 from chatstages.faults import (
     a_pool_for_each,
@@ -21,7 +20,8 @@ from chatstages.faults import (
     the_speaker_pays,
 )
 from chatstages.runtime.background import BackgroundServer
-from tests.support import PATIENCE, STAGES, Recorder, fill, read_until, stopped
+
+from tests.support import PATIENCE, STAGES, Recorder, connected, fill, read_until, stopped
 
 FAULTS = [
     a_pool_for_each,
@@ -55,7 +55,7 @@ def group(module: ModuleType, told: Recorder, members: int) -> Iterator[tuple[Ba
         clients = []
         for number in range(members):
             heard = Recorder()
-            client = stack.enter_context(module.connect(server.address, on_event=heard))
+            client = stack.enter_context(connected(module, server.address, on_event=heard))
             client.heard = heard
             told.wait("joined", number + 1)
             clients.append(client)
@@ -96,12 +96,12 @@ def test_who_pays_for_a_leaver(
         eve.close()
         told.wait("left")
         ann.send("Where is she?")
-        ann.heard.wait_text("heard", "Where is she?")
+        ann.heard.wait_text("received", "Where is she?")
         if ann_survives:
             ann.send("Well.")
-            ann.heard.wait_text("heard", "Well.")
+            ann.heard.wait_text("received", "Well.")
         else:
-            ann.heard.wait("gone")
+            ann.heard.wait("disconnected")
     assert bool(raised) is not ann_survives
 
 
@@ -121,11 +121,11 @@ def test_with_a_pool_that_blocks_the_third_is_not_heard_until_somebody_leaves(to
     with group(a_pool_that_blocks, told, 3) as (_server, (ann, ben, eve)):
         eve.send("Hello?")
         ann.send("Welcome!")
-        eve.heard.wait_text("heard", "Welcome!")
+        eve.heard.wait_text("received", "Welcome!")
         assert workers() == a_pool_that_blocks.MAX_WORKERS
         assert [event.text for event in told.of("said")] == ["Welcome!"]
         ben.close()
-        ann.heard.wait_text("heard", "Hello?")
+        ann.heard.wait_text("received", "Hello?")
 
 
 @contextmanager
@@ -143,11 +143,11 @@ def test_sending_under_the_lock_freezes_everybody(told: Recorder) -> None:
         with sleeper(server):
             told.wait("joined", 3)
             ann.send("x" * 200_000)
-            ann.heard.wait("heard")
+            ann.heard.wait("received")
             ben.send("Hello?")
             told.wait_text("said", "Hello?")
-            assert not ben.heard.of("heard") or "Hello?" not in ben.heard.of("heard")[-1].text
-        ben.heard.wait_text("heard", "Hello?")
+            assert not ben.heard.of("received") or "Hello?" not in ben.heard.of("received")[-1].text
+        ben.heard.wait_text("received", "Hello?")
 
 
 def connect_named(server: BackgroundServer, name: str) -> tuple[Any, Recorder]:
@@ -173,7 +173,7 @@ def test_the_asyncio_room_must_not_wait_for_one_member(patient: bool, told: Reco
                     fill(ann._sock, until=lambda: False, chunk=b"x" * 4_000 + b"\n")
                 assert len(told.of("said")) < 100
             else:
-                ann_heard.wait_text("heard", "99 blah")
+                ann_heard.wait_text("received", "99 blah")
 
 
 def test_the_asyncio_room_cuts_off_who_leaves_too_much_waiting(told: Recorder) -> None:
@@ -185,7 +185,7 @@ def test_the_asyncio_room_cuts_off_who_leaves_too_much_waiting(told: Recorder) -
             for _ in range(1_100):
                 ann.send("x" * 4_000)
             ann.send("the end")
-            ann_heard.wait_text("heard", "the end")
+            ann_heard.wait_text("received", "the end")
             told.wait("left")
 
 
@@ -198,5 +198,5 @@ def test_the_asyncio_room_speaks_the_wire_of_stage_5(told: Recorder) -> None:
             eve.sendall(b"\xff\n" + b"x" * 20_000 + b"\n")
             told.wait("left")
             ann.send("still here")
-            ann_heard.wait_text("heard", "Ann：still here")
+            ann_heard.wait_text("received", "Ann：still here")
             assert read_until(eve, b"\n") == b"\xff\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
+
 from tests import support
 
 

@@ -6,12 +6,12 @@ import ast
 import itertools
 
 import pytest
-
 from chatstages import i18n, stage1_oneshot, stage2_session, stage3_threads
 from chatstages.lab import ask, compare, source
 from chatstages.lab.painter import Painter
 from chatstages.lab.quiz import read_questions
 from chatstages.lab.reading import pairs
+
 from tests.support import ROOT, Recorder
 
 QUESTIONS = list(read_questions("en"))

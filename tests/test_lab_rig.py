@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-
 from chatstages.lab import failures, finish, join, speak, start
 from chatstages.runtime.events import Event
-from tests.support import PATIENCE, STAGES
+
+from tests.support import PATIENCE, STAGES, connected
 
 ignore_thread_warnings = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -123,7 +123,7 @@ def test_a_hook_that_fails_is_noticed_too(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(event: Event) -> None:
         raise KeyError(event.kind)
 
-    with STAGES[4].serve(on_event=fail) as server, STAGES[4].connect(server.address):
+    with STAGES[4].serve(on_event=fail) as server, connected(STAGES[4], server.address):
         deadline = time.monotonic() + PATIENCE
         while not failures and time.monotonic() < deadline:
             server.wait(0.01)

@@ -8,16 +8,24 @@ import socket
 import threading
 
 import pytest
-
 from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.sockets import Stop
-from chatstages.runtime.waker import Waker
+from chatstages.runtime.sockets import StoppableSocket
+from chatstages.runtime.waker import StopSignal, Waker
+
 from tests.support import Recorder, raw_client
+
+
+def listening() -> StoppableSocket:
+    """Return a socket that listens on a free port."""
+    server = StoppableSocket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    return server
 
 
 def test_one_stop_wakes_all_who_wait() -> None:
     """Ten threads wait for ten silent sockets; one call ends it."""
-    stop, pairs = Stop(), [socket.socketpair() for _ in range(10)]
+    stop, pairs = StopSignal(), [socket.socketpair() for _ in range(10)]
     answers: list[bool] = []
     threads = [
         threading.Thread(target=lambda s=ours: answers.append(stop.readable(s))) for ours, _theirs in pairs
@@ -36,7 +44,7 @@ def test_one_stop_wakes_all_who_wait() -> None:
 
 def test_readable_tells_data_from_a_pause() -> None:
     """True when a recv would not block, False when the time is over."""
-    stop = Stop()
+    stop = StopSignal()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert not stop.readable(ours, timeout=0.01)
@@ -63,14 +71,13 @@ def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
     resource = pytest.importorskip("resource")
     accepted = threading.Event()
 
-    def run(server: socket.socket, stop: Stop) -> None:
-        client = stop.accept(server)
-        assert client is not None
-        client[0].close()
+    def run(server: StoppableSocket) -> None:
+        server.accept()[0].close()
         accepted.set()
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+    server = listening()
+    with socket.socket() as client:
         running = BackgroundServer(server, run)
         spare = os.open(os.devnull, os.O_RDONLY)
         try:
@@ -92,10 +99,10 @@ def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.Monk
     reported: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
 
-    def fail(server: socket.socket, stop: Stop) -> None:
+    def fail(server: StoppableSocket) -> None:
         raise LookupError("no such thing")
 
-    server = socket.create_server(("127.0.0.1", 0))
+    server = listening()
     assert BackgroundServer(server, fail).wait(10)
     assert server.fileno() == -1
     assert [str(error) for error in reported] == ["no such thing"]

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from chatstages import i18n
 from chatstages.faults import (
     a_pool_for_each,
@@ -25,6 +24,7 @@ from chatstages.microscope.pictures import sequence
 from chatstages.microscope.recording import Recording
 from chatstages.microscope.streams import arrows, cuts, streams
 from chatstages.runtime.background import BackgroundServer
+
 from tests.scripted import Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
 
@@ -758,7 +758,7 @@ def test_a_calm_stage_is_not_suspicious(stage: int) -> None:
                 everybody[0].send("你好")
                 told.wait_text("said", "你好")
                 for client in everybody if stage > 3 else ():
-                    client.heard.wait_text("heard", "你好")
+                    client.heard.wait_text("received", "你好")
         assert repr(explain(scope.recording)) == "Nothing suspicious."
         lines = sequence(scope.recording, lanes="endpoints").text.splitlines()
         words.add("\n".join(line for line in lines if "leaves" not in line))
@@ -791,7 +791,7 @@ def test_who_pays_for_a_leaver_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         eve.close()
         told.wait("left")
         ann.send("Where is she?")
-        ann.heard.wait("gone")
+        ann.heard.wait("disconnected")
     assert "BrokenSend" in kinds(scope.recording)
     assert "not by the speaker's fault" in repr(explain(scope.recording))
 
@@ -809,10 +809,10 @@ def test_a_pool_that_blocks_is_named() -> None:
         eve.send("Hello?")
         ann.send("Welcome!")
         for client in (ann, ben, eve):  # else it may be glued to what comes next
-            client.heard.wait_text("heard", "Welcome!")
+            client.heard.wait_text("received", "Welcome!")
         assert kinds(scope.recording) == ["FullPool"]
         ben.close()
-        ann.heard.wait_text("heard", "Hello?")
+        ann.heard.wait_text("received", "Hello?")
     assert kinds(scope.recording) == ["FullPool"]
 
 
@@ -824,12 +824,12 @@ def test_sending_under_the_lock_is_named() -> None:
             sleeper.connect(server.address)
             told.wait("joined", 3)
             ann.send("x" * 200_000)
-            ann.heard.wait("heard")
+            ann.heard.wait("received")
             ben.send("Hello?")
             told.wait_text("said", "Hello?")
             while "HeldWhileBlocked" not in kinds(scope.recording):  # pytest's timeout ends it
                 pass
-        ben.heard.wait_text("heard", "Hello?")
+        ben.heard.wait_text("received", "Hello?")
     (first, *_more) = findings.held_while_blocked(scope.recording)
     assert first.kind == "send"
     assert first.peer

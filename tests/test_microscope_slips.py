@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
+
 from tests import slips
 from tests.slips import SLIPS, Slip
 from tests.support import PATIENCE

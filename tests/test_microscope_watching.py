@@ -25,15 +25,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from chatstages import stage4_broadcast
 from chatstages.bench import asyncio_room
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope import recorder as recorders
 from chatstages.microscope.interest import is_of_interest
 from chatstages.microscope.recording import Event, Recording
+
 from tests import microscope_scripts
-from tests.support import PATIENCE, STAGES, Recorder, kill, options, python, read_until
+from tests.support import PATIENCE, STAGES, Recorder, connected, kill, options, python, read_until
 
 LINUX = sys.platform.startswith("linux")
 CLASSES = [
@@ -487,7 +487,7 @@ def test_a_conversation_in_every_stage(number: int, told: Recorder) -> None:
     """Bind, listen, connect, accept, send, recv, close: with the lines of the stage."""
     stage = STAGES[number]
     with microscope() as scope, stage.serve(on_event=told) as server:
-        with stage.connect(server.address, **options(number)) as client:
+        with connected(stage, server.address, **options(number)) as client:
             told.wait("joined")
             client.send("你好")
             told.wait_text("said", "你好")
@@ -512,7 +512,7 @@ def test_a_conversation_in_every_stage(number: int, told: Recorder) -> None:
 def test_a_stage_that_waits_is_seen_to_select() -> None:
     """What a thread waits for is named, before and after."""
     with microscope() as scope, stage4_broadcast.serve() as server:
-        with stage4_broadcast.connect(server.address):
+        with connected(stage4_broadcast, server.address):
             pass
     listener = next(thing.label for thing in scope.things.values() if thing.role == "listener")
     assert [event for event in scope.of("select") if event.detail == event.other == listener]
@@ -521,7 +521,7 @@ def test_a_stage_that_waits_is_seen_to_select() -> None:
 def test_the_room_on_asyncio_is_seen_too(told: Recorder) -> None:
     """Its sockets are non-blocking, its loop waits in a selector: all as ever."""
     with microscope() as scope, asyncio_room.serve(on_event=told) as server:
-        with asyncio_room.connect(server.address, "小明") as client:
+        with connected(asyncio_room, server.address, "小明") as client:
             client.send("hi")
             told.wait("said")
         told.wait("left")
@@ -838,7 +838,7 @@ def test_a_recording_that_is_saved_and_loaded_is_the_same(tmp_path: Path) -> Non
     with microscope(max_events=20) as scope, stage4_broadcast.serve() as server:
         held = threading.Lock()
         held.acquire()
-        with stage4_broadcast.connect(server.address) as client:
+        with connected(stage4_broadcast, server.address) as client:
             client.send("\udcff\x00汉")
         with connection() as (one, two):
             one.send(bytes(range(256)))

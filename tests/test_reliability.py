@@ -31,12 +31,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-
 from chatstages import stage5_pool as stage
 from chatstages.protocol.names import name_key
 from chatstages.runtime import options as socket_options
 from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
+
 from tests.corpus import CORPUS
 from tests.crowd import Crowd, ServerApart, passed, server_apart, share
 from tests.support import (
@@ -44,6 +44,7 @@ from tests.support import (
     ROOT,
     STAGES,
     Recorder,
+    connected,
     kill,
     options,
     python,
@@ -339,7 +340,7 @@ def test_what_the_hostile_write_is_harmless_in_a_log_and_for_a_hearer(number: in
     """As their name and as their words: cleaned at the server, or else at the display."""
     heard = Recorder()
     with STAGES[number].serve(on_event=told) as server:
-        with STAGES[number].connect(server.address, **options(number), on_event=heard):
+        with connected(STAGES[number], server.address, **options(number), on_event=heard):
             for count, words in enumerate(HOSTILE, 1):
                 with raw_client(server.address) as sock:
                     sock.sendall(words.encode() + b"\n")
@@ -349,7 +350,7 @@ def test_what_the_hostile_write_is_harmless_in_a_log_and_for_a_hearer(number: in
             last = "the last"
             with raw_client(server.address) as sock:
                 sock.sendall(last.encode() + b"\n")
-                heard.wait_text("heard", last)
+                heard.wait_text("received", last)
     shown = "".join(map(str, told.events + heard.events))
     assert len(told.of("said")) > len(HOSTILE)
     assert is_harmless(shown)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from chatstages import stage1_oneshot as stage
-from tests.support import Recorder, raw_client, read_to_end
+
+from tests.support import Recorder, connected, raw_client, read_to_end
 
 
 def test_the_server_ends_by_itself(told: Recorder) -> None:
     """One client, one message, and both sides close."""
     server = stage.serve(on_event=told)
-    with stage.connect(server.address) as client:
+    with connected(stage, server.address) as client:
         client.send("hello")
     assert server.wait(10)
     assert [event.text for event in told.of("said")] == ["hello"]

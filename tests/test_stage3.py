@@ -6,14 +6,15 @@ import threading
 from contextlib import ExitStack
 
 from chatstages import stage3_threads as stage
-from tests.support import Recorder, raw_client
+
+from tests.support import Recorder, connected, raw_client
 
 
 def test_forty_clients_are_all_heard(told: Recorder) -> None:
     """Nobody's connection is taken from under its thread, as it is when the accepting thread closes it."""
     with stage.serve(on_event=told) as server:
         with ExitStack() as stack:
-            clients = [stack.enter_context(stage.connect(server.address)) for _ in range(40)]
+            clients = [stack.enter_context(connected(stage, server.address)) for _ in range(40)]
             for n in range(5):
                 for number, client in enumerate(clients):
                     client.send(f"<{number}.{n}>")
@@ -31,7 +32,7 @@ def test_a_silent_client_keeps_nobody_from_talking(told: Recorder) -> None:
     """While one thread waits in recv, the others go on."""
     with stage.serve(on_event=told) as server, raw_client(server.address):
         told.wait("joined")
-        with stage.connect(server.address) as client:
+        with connected(stage, server.address) as client:
             client.send("hello")
             told.wait_text("said", "hello")
 

@@ -7,11 +7,12 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-
 from chatstages import stage4_broadcast as stage
+
 from tests.support import (
     STAGES,
     Recorder,
+    connected,
     fill,
     kill,
     options,
@@ -31,13 +32,13 @@ def test_what_one_says_everybody_receives_the_speaker_too(number: int, told: Rec
     with group.serve(on_event=told) as server, ExitStack() as stack:
         ears = [Recorder() for _ in range(5)]
         clients = [
-            stack.enter_context(group.connect(server.address, **options(number, f"人{n}"), on_event=ear))
+            stack.enter_context(connected(group, server.address, **options(number, f"人{n}"), on_event=ear))
             for n, ear in enumerate(ears)
         ]
         told.wait("joined", 5)
         clients[2].send("大家好")
         for ear in ears:
-            ear.wait_text("heard", "大家好")
+            ear.wait_text("received", "大家好")
         assert all("大家好" in "".join(client.received) for client in clients)
 
 
@@ -47,7 +48,7 @@ def test_a_leaver_silences_nobody(number: int, told: Recorder, heard: Recorder) 
     group = STAGES[number]
     with group.serve(on_event=told) as server, ExitStack() as stack:
         clients = [
-            stack.enter_context(group.connect(server.address, **options(number, f"人{n}"), on_event=heard))
+            stack.enter_context(connected(group, server.address, **options(number, f"人{n}"), on_event=heard))
             for n in range(2)
         ]
         told.wait("joined", 2)
@@ -60,7 +61,7 @@ def test_a_leaver_silences_nobody(number: int, told: Recorder, heard: Recorder) 
         for client in clients:
             for word in ("one", "two", "three"):
                 client.send(f"{word} from {id(client)}")
-            heard.wait_text("heard", f"three from {id(client)}")
+            heard.wait_text("received", f"three from {id(client)}")
     assert told.of("dropped") == []
 
 
@@ -69,12 +70,12 @@ def test_bad_bytes_touch_nobody_else(number: int, told: Recorder, heard: Recorde
     """The mistake of one is no reason for the others to fall over."""
     group = STAGES[number]
     with group.serve(on_event=told) as server, raw_client(server.address) as bad:
-        with group.connect(server.address, **options(number), on_event=heard) as client:
+        with connected(group, server.address, **options(number), on_event=heard) as client:
             told.wait("joined", 2)
             bad.sendall(b"\xff\x1b[2J\n")
-            heard.wait_text("heard", "\ufffd\ufffd[2J")
+            heard.wait_text("received", "\ufffd\ufffd[2J")
             client.send("still here")
-            heard.wait_text("heard", "still here")
+            heard.wait_text("received", "still here")
 
 
 @groups
@@ -107,13 +108,13 @@ def test_a_client_tells_once_that_the_server_has_gone(number: int, told: Recorde
     """Its receiving thread ends: b"" is an end, not a message to show for ever."""
     group = STAGES[number]
     with group.serve(on_event=told) as server:
-        with group.connect(server.address, **options(number), on_event=heard) as client:
+        with connected(group, server.address, **options(number), on_event=heard) as client:
             told.wait("joined")
             server.stop()
-            heard.wait("gone")
+            heard.wait("disconnected")
             with pytest.raises(OSError, match=r"descriptor|not a socket"):
                 client.send("hello?")
-    assert [event.kind for event in heard.events] == ["gone"]
+    assert [event.kind for event in heard.events] == ["disconnected"]
 
 
 @groups
@@ -121,14 +122,14 @@ def test_what_is_said_before_leaving_reaches_the_others(number: int, told: Recor
     """To close with bytes unread sends a reset, which may destroy what was said: the client reads first."""
     group = STAGES[number]
     with group.serve(on_event=told) as server:
-        with group.connect(server.address, **options(number, "听"), on_event=heard):
+        with connected(group, server.address, **options(number, "听"), on_event=heard):
             told.wait("joined")
-            with group.connect(server.address, **options(number, "说")) as leaver:
+            with connected(group, server.address, **options(number, "说")) as leaver:
                 for n in range(300):
                     leaver.send(f"<{n}>")
             told.wait("left")
-            heard.wait_text("heard", "<299>")
-    text = "".join(event.text for event in heard.of("heard"))
+            heard.wait_text("received", "<299>")
+    text = "".join(event.text for event in heard.of("received"))
     assert [n for n in range(300) if f"<{n}>" not in text] == []
 
 
@@ -161,14 +162,14 @@ def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) 
     """It holds up the speaker for SEND_TIMEOUT at most, once; the others go on."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
-        with stage.connect(server.address, heard) as client, raw_client(server.address) as loud:
+        with connected(stage, server.address, heard) as client, raw_client(server.address) as loud:
             told.wait("joined", 3)
             loud.setblocking(True)
             reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
             reader.start()
             fill(loud, lambda: bool(told.of("dropped")))
             client.send("the end")
-            heard.wait_text("heard", "the end")
+            heard.wait_text("received", "the end")
             loud.shutdown(socket.SHUT_WR)
             reader.join()
     (dropped,) = told.of("dropped")
@@ -178,7 +179,7 @@ def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) 
 
 def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) -> None:
     """The list of members is copied under the lock, so nobody is skipped while others come and go."""
-    with stage.serve(on_event=told) as server, stage.connect(server.address, heard):
+    with stage.serve(on_event=told) as server, connected(stage, server.address, heard):
         told.wait("joined")
         speakers = [stage.connect(server.address) for _ in range(5)]
         threads = [
@@ -191,8 +192,8 @@ def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) 
             thread.join()
             speaker.close()
         for n in range(5):
-            heard.wait_text("heard", f"<{n}.99>")
-    text = "".join(event.text for event in heard.of("heard"))
+            heard.wait_text("received", f"<{n}.99>")
+    text = "".join(event.text for event in heard.of("received"))
     assert all(text.count(f"<{n}.{i}>") == 1 for n in range(5) for i in range(100))
 
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-
 from chatstages import stage5_pool as stage
 from chatstages.protocol.framing import MAX_LINE
 from chatstages.protocol.names import name_key
@@ -17,12 +16,12 @@ from chatstages.runtime.events import Address, Event
 from chatstages.stage5_pool import connection as stage5_connection
 from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool import server as server_module
-from chatstages.stage5_pool.client import ask_name
 from chatstages.stage5_pool.connection import SEND_SIZE
 from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
 from chatstages.stage5_pool.server import POOL_SIZE
 from chatstages.stage5_pool.worker import Worker
-from tests.support import Recorder, fill, kill, raw_client, read_to_end, read_until, stopped
+
+from tests.support import Recorder, connected, fill, kill, raw_client, read_to_end, read_until, stopped
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -30,7 +29,7 @@ def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None
     with stage.serve(on_event=told) as server, ExitStack() as stack:
         ears = [Recorder() for _ in range(8)]
         members = [
-            stack.enter_context(stage.connect(server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
+            stack.enter_context(connected(stage, server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
         ]
         told.wait("joined", 8)
         threads = [
@@ -41,7 +40,7 @@ def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None
             thread.start()
         for thread in threads:
             thread.join()
-        seen = [[event.text for event in ear.wait("heard", 800)] for ear in ears]
+        seen = [[event.text for event in ear.wait("received", 800)] for ear in ears]
     assert all(lines == seen[0] for lines in seen)
     for n in range(8):
         assert [line for line in seen[0] if line.startswith(f"m{n}：")] == [f"m{n}：{i}" for i in range(100)]
@@ -49,11 +48,11 @@ def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None
 
 def test_quick_messages_stay_apart(told: Recorder, heard: Recorder) -> None:
     """A message is a line, however the bytes arrive."""
-    with stage.serve() as server, stage.connect(server.address, "小明", heard) as member:
+    with stage.serve() as server, connected(stage, server.address, "小明", heard) as member:
         for n in range(200):
             member.send(f"第{n}句")
-        heard.wait("heard", 200)
-    assert [event.text for event in heard.of("heard")] == [f"小明：第{n}句" for n in range(200)]
+        heard.wait("received", 200)
+    assert [event.text for event in heard.of("received")] == [f"小明：第{n}句" for n in range(200)]
 
 
 def test_a_line_goes_over_the_wire_as_name_colon_text() -> None:
@@ -67,23 +66,23 @@ def test_a_line_goes_over_the_wire_as_name_colon_text() -> None:
 @pytest.mark.parametrize("pieces", [["小明：你好"], ["小明", "：你", "好"]])
 def test_a_raw_client_is_heard_after_a_pause(pieces: list[str], heard: Recorder) -> None:
     """The scripts a learner starts with end nothing with a newline."""
-    with stage.serve() as server, stage.connect(server.address, "听", heard):
+    with stage.serve() as server, connected(stage, server.address, "听", heard):
         with raw_client(server.address) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
                 sock.sendall(piece.encode())
-            heard.wait_text("heard", "小明：你好")
+            heard.wait_text("received", "小明：你好")
             sock.sendall("小明：再见".encode())
-            heard.wait_text("heard", "小明：再见")
-    assert [event.text for event in heard.of("heard")] == ["小明：你好", "小明：再见"]
+            heard.wait_text("received", "小明：再见")
+    assert [event.text for event in heard.of("received")] == ["小明：你好", "小明：再见"]
 
 
 def test_what_a_raw_client_said_last_is_heard_though_it_left(heard: Recorder) -> None:
     """The end of the connection ends the message."""
-    with stage.serve() as server, stage.connect(server.address, "听", heard):
+    with stage.serve() as server, connected(stage, server.address, "听", heard):
         with raw_client(server.address) as sock:
             sock.sendall("小明：再见".encode())
-        heard.wait_text("heard", "小明：再见")
+        heard.wait_text("received", "小明：再见")
 
 
 def pass_pauses(address: Address, told: Recorder, count: int) -> None:
@@ -109,19 +108,22 @@ def test_a_client_that_has_sent_a_newline_is_never_cut(told: Recorder) -> None:
 def test_a_client_of_a_server_without_lines_hears_it_all_the_same(heard: Recorder) -> None:
     """The server of the tutorial's own script passes on what it receives, newline or not."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        with stage.connect(server.getsockname(), "小明", heard):
+        with connected(stage, server.getsockname(), "小明", heard):
             conn, _address = server.accept()
             with conn:
                 conn.sendall("小红：你好".encode())
-                heard.wait("heard", 1)
+                heard.wait("received", 1)
                 conn.sendall("小明：嗯\n小红：再见".encode())
-                heard.wait("heard", 3)
-    assert [event.text for event in heard.of("heard")] == ["小红：你好", "小明：嗯", "小红：再见"]
+                heard.wait("received", 3)
+    assert [event.text for event in heard.of("received")] == ["小红：你好", "小明：嗯", "小红：再见"]
 
 
 def test_nobody_speaks_in_the_name_of_another(heard: Recorder, told: Recorder) -> None:
     """The name in front of a line is the server's word: the first one given, and no two alike."""
-    with stage.serve(on_event=told) as server, stage.connect(server.address, "Teacher", heard) as teacher:
+    with (
+        stage.serve(on_event=told) as server,
+        connected(stage, server.address, "Teacher", heard) as teacher,
+    ):
         teacher.send("good morning")
         told.wait("said", 1)
         with raw_client(server.address) as sock:
@@ -130,8 +132,8 @@ def test_nobody_speaks_in_the_name_of_another(heard: Recorder, told: Recorder) -
             told.wait("said", 5)
         with raw_client(server.address) as sock:
             sock.sendall("tеасher：no homework\nＴeacher: none\n".encode())
-            heard.wait("heard", 7)
-    assert [event.text for event in heard.of("heard")] == [
+            heard.wait("received", 7)
+    assert [event.text for event in heard.of("received")] == [
         "Teacher：good morning",
         "bob：hi",
         "bob：Teacher：no homework",
@@ -153,10 +155,10 @@ def test_a_name_is_free_again_when_its_owner_has_left(told: Recorder, heard: Rec
     """Leave and rejoin under the same name."""
     with stage.serve(on_event=told) as server:
         for n in range(1, 4):
-            with stage.connect(server.address, "小明", heard) as member:
+            with connected(stage, server.address, "小明", heard) as member:
                 member.send(f"{n}")
-                heard.wait("heard", n)
-    assert [event.text for event in heard.of("heard")] == ["小明：1", "小明：2", "小明：3"]
+                heard.wait("received", n)
+    assert [event.text for event in heard.of("received")] == ["小明：1", "小明：2", "小明：3"]
 
 
 def test_a_message_that_is_too_long_is_refused_and_the_sender_told(told: Recorder) -> None:
@@ -181,43 +183,40 @@ def test_a_raw_client_too_is_heard_after_a_message_that_was_too_long(told: Recor
 
 def test_the_client_refuses_to_send_what_is_too_long() -> None:
     """Before it is lost, and so that the person knows."""
-    with stage.serve() as server, stage.connect(server.address, "小明") as member:
+    with stage.serve() as server, connected(stage, server.address, "小明") as member:
         with pytest.raises(ValueError, match="4096 bytes"):
             member.send("汉" * 2_000)
 
 
 def test_several_lines_are_several_messages(heard: Recorder) -> None:
     """Each with its name; an empty one is none."""
-    with stage.serve() as server, stage.connect(server.address, "小明", heard) as member:
+    with stage.serve() as server, connected(stage, server.address, "小明", heard) as member:
         member.send("一\n\n二")
-        heard.wait("heard", 2)
-    assert [event.text for event in heard.of("heard")] == ["小明：一", "小明：二"]
+        heard.wait("received", 2)
+    assert [event.text for event in heard.of("received")] == ["小明：一", "小明：二"]
 
 
-@pytest.mark.parametrize("name", ["", "a：b", "x" * 40])
+@pytest.mark.parametrize("name", [" ", "a：b", "x" * 40])
 def test_a_client_needs_a_usable_name(name: str) -> None:
     """The error comes before the connection."""
     with stage.serve() as server, pytest.raises(ValueError, match="nickname"):
         stage.connect(server.address, name)
 
 
-def test_the_person_is_asked_until_there_is_a_name() -> None:
-    """An empty one will not do."""
-    answers = iter(["", "  ", "a：b", " 小明 "])
-    assert ask_name(lambda prompt: next(answers)) == "小明"
-
-
 def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, heard: Recorder) -> None:
     """It is a number that falls behind; when the log has forgotten its place, it is out."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
-        with raw_client(server.address) as loud, stage.connect(server.address, "听", heard) as member:
+        with (
+            raw_client(server.address) as loud,
+            connected(stage, server.address, "听", heard) as member,
+        ):
             told.wait("joined", 3)
             reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
             reader.start()
             fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
             member.send("the end")
-            heard.wait_text("heard", "听：the end")
+            heard.wait_text("received", "听：the end")
             loud.shutdown(socket.SHUT_WR)
             reader.join()
         assert told.of("dropped")[0].address == deaf.getsockname()
@@ -239,12 +238,12 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
     with stage.serve(workers=workers) as server, ExitStack() as stack:
         ears = [Recorder() for _ in range(5)]
         members = [
-            stack.enter_context(stage.connect(server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
+            stack.enter_context(connected(stage, server.address, f"m{n}", ear)) for n, ear in enumerate(ears)
         ]
         for n, member in enumerate(members):
             member.send("here")
             for ear in ears[: n + 1]:
-                ear.wait_text("heard", f"m{n}：here")
+                ear.wait_text("received", f"m{n}：here")
 
 
 def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
@@ -255,9 +254,9 @@ def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
     start, end = room.bounds()
     assert LOG_SIZE - 1_000 < end - start <= LOG_SIZE
     assert start % 1_000 == 0
-    assert room.read(end) == b""
-    assert room.read(start - 1) == b""
-    assert len(room.read(start)) == SEND_SIZE
+    assert room.read(end, SEND_SIZE) == b""
+    assert room.read(start - 1, SEND_SIZE) == b""
+    assert len(room.read(start, SEND_SIZE)) == SEND_SIZE
 
 
 def test_the_log_keeps_so_many_lines_at_most() -> None:
@@ -283,15 +282,15 @@ def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.Monk
 
 def test_a_newcomer_first_gets_the_last_lines(heard: Recorder) -> None:
     """As many as the server was started with; by default none."""
-    with stage.serve(history=2) as server, stage.connect(server.address, "早", heard) as early:
+    with stage.serve(history=2) as server, connected(stage, server.address, "早", heard) as early:
         for n in range(5):
             early.send(f"{n}")
-        heard.wait("heard", 5)
+        heard.wait("received", 5)
         late = Recorder()
-        with stage.connect(server.address, "晚", late) as member:
+        with connected(stage, server.address, "晚", late) as member:
             member.send("我来了")
-            late.wait_text("heard", "我来了")
-    assert [event.text for event in late.of("heard")] == ["早：3", "早：4", "晚：我来了"]
+            late.wait_text("received", "我来了")
+    assert [event.text for event in late.of("received")] == ["早：3", "早：4", "晚：我来了"]
 
 
 def test_senseless_options_are_refused() -> None:
@@ -317,12 +316,12 @@ def test_who_says_a_great_deal_at_once_is_heard_in_turns_and_completely(
 ) -> None:
     """A paste is spread over time, line by line in its order; others come in between."""
     lines = [f"{n}：{'x' * 200}" for n in range(500)]
-    with stage.serve() as server, stage.connect(server.address, "贴", heard) as pasting:
-        with stage.connect(server.address, "人", told) as other:
+    with stage.serve() as server, connected(stage, server.address, "贴", heard) as pasting:
+        with connected(stage, server.address, "人", told) as other:
             pasting.send("\n".join(lines))
-            heard.wait("heard", 1)
+            heard.wait("received", 1)
             other.send("me too")
-            texts = [event.text for event in heard.wait("heard", 501)]
+            texts = [event.text for event in heard.wait("received", 501)]
     assert texts.index("人：me too") < 500
     assert [text for text in texts if text.startswith("贴")] == [f"贴：{line}" for line in lines]
 

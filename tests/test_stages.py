@@ -11,11 +11,11 @@ import sys
 from types import ModuleType
 
 import pytest
-
 from chatstages import stage2_session, stage3_threads, stage4_broadcast
 from chatstages.stage1_oneshot import serve as serve_one
 from chatstages.stage5_pool import client as stage5_client
-from tests.support import ROOT, STAGES, Recorder, kill, options, raw_client, read_to_end, stopped
+
+from tests.support import ROOT, STAGES, Recorder, connected, kill, options, raw_client, read_to_end, stopped
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 
@@ -24,7 +24,7 @@ every_stage = pytest.mark.parametrize("stage", STAGES)
 def test_a_message_is_shown_with_its_address(stage: int, told: Recorder) -> None:
     """A server tells who joined, what was said, and who left."""
     with STAGES[stage].serve(on_event=told) as server:
-        with STAGES[stage].connect(server.address, **options(stage)) as client:
+        with connected(STAGES[stage], server.address, **options(stage)) as client:
             client.send("你好 👋")
             told.wait_text("said", "你好 👋")
         told.wait("left")
@@ -37,7 +37,7 @@ def test_what_was_said_before_leaving_is_not_lost(stage: int, told: Recorder) ->
     """A client that sends and leaves at once is heard to the end."""
     text = "再见" * 500
     with STAGES[stage].serve(on_event=told) as server:
-        with STAGES[stage].connect(server.address, **options(stage)) as client:
+        with connected(STAGES[stage], server.address, **options(stage)) as client:
             client.send(text)
         told.wait_text("said", text)
 
@@ -190,8 +190,8 @@ def test_the_docstring_says_what_is_new_and_what_is_still_wrong(stage: int) -> N
 
 
 COPIES: list[tuple[ModuleType, ModuleType, list[str]]] = [
-    (STAGES[1], stage2_session, ["Client", "connect"]),
-    (stage2_session, stage3_threads, ["Client", "connect", "receive", "handle"]),
+    (STAGES[1], stage2_session, ["Client"]),
+    (stage2_session, stage3_threads, ["Client", "handle"]),
     (stage4_broadcast, stage5_client, ["Client.close", "Client._receive"]),
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from chatstages.protocol.framing import MAX_LINE, Decoder, LineDecoder, encode
 from chatstages.protocol.names import check_name, name_key
 from chatstages.text import clean, one_line

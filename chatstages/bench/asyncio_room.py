@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from functools import partial
 
 from chatstages.protocol.framing import MAX_LINE
-from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Event, Hook, ignore
-from chatstages.runtime.options import reuse_address
-from chatstages.runtime.sockets import Stop, closed_on_error
-from chatstages.stage5_pool.client import connect
+from chatstages.runtime import BackgroundServer, Event, Hook, StoppableSocket, ignore
+from chatstages.stage5_pool import ECHOES, LEAVE_WORD, NEEDS_NAME, connect
 
-__all__ = ["STAGE", "AsyncioRoom", "connect", "serve"]
+__all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "AsyncioRoom", "connect", "serve"]
 
-STAGE = 5
 SEND_BUFFER = 16 << 10  # bytes that the system takes off our hands for each member
 TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is cut off
 
@@ -31,19 +26,28 @@ class AsyncioRoom:
     def __init__(self, on_event: Hook, patient: bool) -> None:
         self._on_event = on_event
         self._patient = patient
-        self._members: dict[asyncio.StreamWriter, None] = {}  # in the order in which they came
+        self._members: dict[
+            asyncio.StreamWriter, None
+        ] = {}  # in the order in which they came
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Serve one member until it leaves."""
         address = writer.get_extra_info("peername")[:2]
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER
+        )
         self._members[writer] = None
         self._on_event(Event("joined", address))
         try:
             while line := await reader.readline():
                 self._on_event(Event("said", address, line.decode(errors="replace")))
                 await self.broadcast(line)
-        except (OSError, ValueError):  # it was killed, or its line was longer than the limit
+        except (
+            OSError,
+            ValueError,
+        ):  # it was killed, or its line was longer than the limit
             pass
         finally:
             del self._members[writer]
@@ -65,34 +69,38 @@ class AsyncioRoom:
         """Close every connection, and wait until all have been told."""
         for writer in self._members:
             writer.transport.abort()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        await asyncio.gather(
+            *asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True
+        )
 
 
-async def run_room(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> None:
+async def run_room(server: StoppableSocket, on_event: Hook, patient: bool) -> None:
     """Serve members until the server is stopped."""
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_reader(stop.fileno(), stopped.set)
+    asyncio.get_running_loop().add_reader(server.stop_signal.fileno(), stopped.set)
     room = AsyncioRoom(on_event, patient)
     async with await asyncio.start_server(room.serve, sock=server, limit=MAX_LINE):
         await stopped.wait()
         await room.close()
 
 
-def run(server: socket.socket, stop: Stop, on_event: Hook, patient: bool) -> None:
+def run(server: StoppableSocket, on_event: Hook, patient: bool) -> None:
     """Run the event loop in this thread."""
-    # The loop that can wait for our bell on every system.
+    # The loop that can wait for our waker on every system.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(run_room(server, stop, on_event, patient))
+        runner.run(run_room(server, on_event, patient))
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False
+    host: str = "127.0.0.1",
+    port: int = 0,
+    on_event: Hook = ignore,
+    patient: bool = False,
 ) -> BackgroundServer:
-    """Start the server, as in stage 5. Raises OSError when the address cannot be had."""
+    """Start the server, as in stage 5. Raises OSError if the port is in use."""
     # asyncio turns off Nagle's waiting (TCP_NODELAY) only where it is told that it is TCP.
-    with closed_on_error(socket.socket(proto=socket.IPPROTO_TCP)) as server:
-        reuse_address(server)
-        server.bind((host, port))
-        server.listen()
-        server.setblocking(False)
-        return BackgroundServer(server, partial(run, on_event=on_event, patient=patient))
+    server = StoppableSocket(proto=socket.IPPROTO_TCP)
+    server.bind((host, port))
+    server.listen()
+    server.setblocking(False)
+    return BackgroundServer(server, run, on_event, patient)

@@ -1,51 +1,61 @@
-"""A group with one pool, whose workers wait for one client each: a trap for whoever mends `a_pool_for_each`.
+"""A group with one pool, whose workers block on one client each.
 
-Now two threads are two threads. But each sits in `recv` until *its* client says something, for as long as
-that client stays. The third client is in the list, so it hears everybody; its own words lie in a buffer
-that nobody reads. No error, no warning: it speaks and is not heard, until somebody else goes home.
+It is a trap for whoever fixes `a_pool_for_each`: now two threads are two threads. But
+each sits in `recv` until *its* client says something, for as long as that client
+stays. The third client is a member, so it receives; what it says lies in a buffer that
+nobody reads. No error, no warning: nobody hears it until somebody else leaves.
 
-The mend: a worker must not wait for one client, but for all of its share at once (`stage5_pool.Worker`).
+The fix: a worker must not wait for one client, but for all of its clients at once
+(`stage5_pool.worker`).
 """
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from chatstages.faults.serving import server_of
-from chatstages.runtime.events import Address, Event, Hook
-from chatstages.runtime.sockets import Stop
-from chatstages.stage4_broadcast import SEND_TIMEOUT, Group, connect, receive
+from chatstages.runtime import Address, Event, Hook, StoppableSocket
+from chatstages.stage4_broadcast import (
+    ECHOES,
+    LEAVE_WORD,
+    NEEDS_NAME,
+    TIMEOUT,
+    Group,
+    connect,
+    receive,
+)
 
-__all__ = ["MAX_WORKERS", "STAGE", "accept_clients", "connect", "serve"]
+__all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "accept_clients", "connect", "serve"]
 
-STAGE = 4
 MAX_WORKERS = 2
 
 
-def handle(conn: socket.socket, address: Address, group: Group, stop: Stop, on_event: Hook) -> None:
-    """Hear one member out, until it leaves."""
+def handle(conn: StoppableSocket, address: Address, group: Group) -> None:
+    """Receive from one member, until it leaves."""
     with conn:
         try:
-            for text in receive(conn, stop):
-                on_event(Event("said", address, text))
-                group.broadcast(text, stop)
+            for text in receive(conn):
+                group.on_event(Event("said", address, text))
+                group.broadcast(text)
         finally:
-            group.leave(conn)
-    on_event(Event("left", address))
+            with group.lock:
+                group.members.pop(conn, None)
+    group.on_event(Event("left", address))
 
 
-def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
-    """Accept clients, who hear from now on what is said, until the server is stopped."""
+def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
+    """Accept clients, who receive from now on, until the server is stopped."""
     group = Group(on_event)
     with ThreadPoolExecutor(MAX_WORKERS, "handler") as pool:
-        while client := stop.accept(server):
-            conn, address = client
-            conn.settimeout(SEND_TIMEOUT)
-            group.join(conn, address)
+        while True:
+            conn, address = server.accept()
+            conn.settimeout(TIMEOUT)
+            with group.lock:
+                group.members[conn] = address
             on_event(Event("joined", address))
-            # The slip: this worker is taken until its client leaves. Who comes third, waits in the queue.
-            pool.submit(handle, conn, address, group, stop, on_event)
+            # The mistake: this worker is taken until its client leaves. The third client
+            # waits in the queue of the pool.
+            pool.submit(handle, conn, address, group)
 
 
 serve = server_of(accept_clients)

@@ -1,10 +1,12 @@
-"""A group whose one lock is held while sending: the mend of "a lock for each thread" that is a trap.
+"""A group whose one lock is held while sending: a trap for whoever fixes "a lock each".
 
-With one lock for all there is one order, and no two messages are mixed. But `sendall` waits when a member
-does not read and its buffers are full, and whoever waits here holds the lock. So everybody waits, for one
-who may have closed the lid of a laptop.
+With one lock for all there is one order, and no two messages are mixed. But `sendall`
+blocks when a member does not read and its buffers are full, and the thread that blocks
+here holds the lock. So everybody waits, for one slow consumer: perhaps a laptop whose
+lid was closed.
 
-The mend: under the lock only what cannot wait; send after it has been given back (`stage5_pool`).
+The fix: under the lock only what cannot block; send after it was released
+(`stage5_pool`).
 """
 
 from __future__ import annotations
@@ -14,69 +16,63 @@ from contextlib import suppress
 from threading import Lock, Thread
 
 from chatstages.faults.serving import server_of
-from chatstages.protocol.framing import encode
-from chatstages.runtime.events import Address, Event, Hook, show_address
-from chatstages.runtime.sockets import Stop
-from chatstages.stage4_broadcast import connect, receive
+from chatstages.runtime import Address, Event, Hook, StoppableSocket
+from chatstages.stage4_broadcast import ECHOES, LEAVE_WORD, NEEDS_NAME, connect, receive
 
-__all__ = ["STAGE", "Group", "connect", "serve"]
+__all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "Group", "connect", "serve"]
 
-STAGE = 4
-SEND_BUFFER = 8_192  # bytes that the system takes off our hands for each member: soon full, so that it shows
+SEND_BUFFER = 8_192  # bytes that the system buffers for each member: soon full
 
 
 class Group:
-    """Who is there. Any thread may call."""
+    """The members of the chat."""
 
     def __init__(self) -> None:
-        self._lock = Lock()  # Guards members, and the sending.
+        self.lock = Lock()  # Guards members, and the sending.
         self.members: list[socket.socket] = []
 
-    def join(self, conn: socket.socket) -> None:
-        """Let `conn` receive what is said from now on."""
-        with self._lock:
-            self.members.append(conn)
-
-    def leave(self, conn: socket.socket) -> None:
-        """Send `conn` nothing any more."""
-        with self._lock:
-            self.members.remove(conn)
-
     def broadcast(self, text: str) -> None:
-        """Send `text` to every member."""
-        with self._lock:
+        """Send `text` to every member. Any thread may call."""
+        with self.lock:
             for conn in self.members:
                 with suppress(OSError):
-                    conn.sendall(encode(text))  # the slip: it may wait, and everybody with it
+                    conn.sendall(
+                        text.encode()
+                    )  # the mistake: it may block, and with it everybody
 
 
-def handle(conn: socket.socket, address: Address, group: Group, stop: Stop, on_event: Hook) -> None:
-    """Serve one member until it leaves."""
+def handle(conn: socket.socket, address: Address, group: Group, on_event: Hook) -> None:
+    """Receive from one member until it leaves, and broadcast what it says."""
     with conn:
-        group.join(conn)
+        with group.lock:
+            group.members.append(conn)
         on_event(Event("joined", address))
-        for text in receive(conn, stop):
+        for text in receive(conn):
             on_event(Event("said", address, text))
             group.broadcast(text)
-        group.leave(conn)
+        with group.lock:
+            group.members.remove(conn)
     on_event(Event("left", address))
 
 
-def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
+def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
     """Accept clients, a thread for each, until the server is stopped."""
     group = Group()
     threads: list[Thread] = []
-    while client := stop.accept(server):
-        client[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        name = show_address(client[1])
-        threads.append(Thread(target=handle, args=(*client, group, stop, on_event), name=name))
-        threads[-1].start()
-    # Whoever sits in `sendall` holds the lock, so we do not ask for it: even this server can be stopped.
-    for conn in list(group.members):
-        with suppress(OSError):
-            conn.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join()
+    try:
+        while True:
+            conn, address = server.accept()
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            threads.append(Thread(target=handle, args=(conn, address, group, on_event)))
+            threads[-1].start()
+    finally:
+        # The thread that blocks in `sendall` holds the lock, so we do not ask for it:
+        # even this server can be stopped.
+        for conn in list(group.members):
+            with suppress(OSError):
+                conn.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
 
 
 serve = server_of(accept_clients)

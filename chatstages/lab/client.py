@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Protocol
 
 import ipywidgets
@@ -13,8 +14,9 @@ import ipywidgets
 from chatstages.i18n import _
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import as_html, log_html, title_html, trouble_html
+from chatstages.protocol import COLON
 from chatstages.runtime.events import Event
-from chatstages.runtime.options import TIMEOUT
+from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
 KEPT = 500  # lines that a client keeps; older ones are counted
 SHOWN = 200  # lines of them that the page shows
@@ -25,7 +27,7 @@ ENTER = 0.25  # seconds after Enter within which the page tells what stands in t
 class Connection(Protocol):
     """The client of a stage."""
 
-    _sock: socket.socket
+    sock: socket.socket
 
     def send(self, text: str) -> None:
         """Send `text`."""
@@ -37,13 +39,15 @@ class Connection(Protocol):
 class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     """A client of a stage, with its conversation, a box to type in, and buttons to send and to leave.
 
-    `connect(on_event=…)` returns the client of `stage`, connected. Its methods may be called from
+    `connect(on_event=…)` returns the client of `module`, connected. Its methods may be called from
     any cell; what arrives is shown from the thread that receives it.
     """
 
-    def __init__(self, name: str, stage: int, connect: Callable[..., Connection]) -> None:
+    def __init__(
+        self, name: str, module: ModuleType, connect: Callable[..., Connection]
+    ) -> None:
         self.name = name
-        self.stage = stage
+        self.module = module
         self._connect = connect
         # Guards all that follows, and the page's picture of it.
         self._changed = threading.Condition()
@@ -52,8 +56,12 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._sent: deque[str] = deque(maxlen=KEPT)  # what has not come back yet
         self._dropped = 0  # lines that had to make room
         self._forgotten = 0  # characters of _received that had to make room
-        self._found: dict[str, int] = {}  # up to where in all that was received a text has been found
-        self._unread = 0  # lines of others since this client's person last did something
+        self._found: dict[
+            str, int
+        ] = {}  # up to where in all that was received a text has been found
+        self._unread = (
+            0  # lines of others since this client's person last did something
+        )
         self._present = False
         self._trouble = ""  # why the last thing that the person did has failed
 
@@ -70,7 +78,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             continuous_update=False,
             layout={"flex": "1 1 0", "width": "auto", "min_width": "6em"},
         )
-        self._send_button = ipywidgets.Button(description=_("Send"), layout={"width": "auto"})
+        self._send_button = ipywidgets.Button(
+            description=_("Send"), layout={"width": "auto"}
+        )
         self._leave_button = ipywidgets.Button(layout={"width": "auto"})
         # The page reports Enter first, and then what stands in the box, if it has changed since it last told.
         # It also tells when the box loses the focus; only Enter is meant as "send".
@@ -100,25 +110,30 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         """Connect, and leave where this client is connected already. Raises OSError when nobody answers."""
         if self._present:
             self.leave()
-        self.connection = self._connect(on_event=self._on_event)
+        options = {"on_event": self._on_event} if self.module.ECHOES else {}
+        self.connection = self._connect(**options)
         self._set_present(True)
 
     def say(self, text: str) -> None:
         """Send `text`. Raises OSError when the server has gone, ValueError when it is too long."""
         with self._changed:
             self._unread = 0
-            if self.stage >= 4:
+            if self.module.ECHOES:
                 self._sent.append(text)  # it comes back
             else:
                 self._add(f'<span style="opacity:.7">→ {as_html(text)}</span>')
         try:
             self.connection.send(text)
         except TimeoutError:
-            reason = _("{name} has waited {timeout} s to send: the server takes nothing")
-            raise TimeoutError(reason.format(name=self.name, timeout=TIMEOUT)) from None
+            reason = _(
+                "{name} has waited {timeout} s to send: the server takes nothing"
+            )
+            raise TimeoutError(
+                reason.format(name=self.name, timeout=CONNECT_TIMEOUT)
+            ) from None
         finally:
             painter.draw_soon(self)
-        if self.stage == 1:  # its client says one thing, and goes
+        if self.module.LEAVE_WORD is None:  # its client sends one message, and leaves
             self.leave()
 
     def leave(self) -> None:
@@ -142,7 +157,12 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
                 reason = _("{name} has waited {timeout} s for {text}; there is {lines}")
                 lines = [line[:60] for line in list(self._received)[-5:]]
                 raise TimeoutError(
-                    reason.format(name=self.name, timeout=timeout, text=repr(text[:60]), lines=lines)
+                    reason.format(
+                        name=self.name,
+                        timeout=timeout,
+                        text=repr(text[:60]),
+                        lines=lines,
+                    )
                 )
             self._found[text] = self._find(text) + len(text)
 
@@ -160,7 +180,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     def _on_event(self, event: Event) -> None:
         """Take what the stage's client tells, on its receiving thread."""
-        if event.kind == "gone":
+        if event.kind == "disconnected":
             self._set_present(False)
             return
         with self._changed:
@@ -176,7 +196,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         if text in self._sent:
             self._sent.remove(text)
             return True
-        return self.stage == 5 and text.startswith(f"{self.name}：")
+        return self.module.NEEDS_NAME and text.startswith(f"{self.name}{COLON}")
 
     def _add(self, html: str) -> None:
         self._dropped += len(self._lines) == KEPT
@@ -190,10 +210,14 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
-        with self._changed:  # held to the end, so that no older picture overtakes a newer one
+        with (
+            self._changed
+        ):  # held to the end, so that no older picture overtakes a newer one
             lines = list(self._lines)[-SHOWN:]
             if hidden := self._dropped + len(self._lines) - len(lines):
-                lines.insert(0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>")
+                lines.insert(
+                    0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>"
+                )
             if self._trouble:
                 lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 13)
@@ -207,7 +231,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     # --- what a person does ---
 
-    def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+    def _on_key(
+        self, _widget: object, content: dict[str, Any], _buffers: object
+    ) -> None:
         if content.get("event") == "submit" and self._enter is None:
             self._enter = threading.Timer(ENTER, self._send_box)
             self._enter.start()
@@ -222,7 +248,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         if enter is not None:
             enter.cancel()
         text, self._box.value = self._box.value, ""
-        if text == "exit" and self.stage >= 4:
+        if text and text == self.module.LEAVE_WORD:
             self._leave_or_join()
         elif text and not self._tried(self.say, text):
             self._box.value = text  # nothing typed is lost

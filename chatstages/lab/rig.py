@@ -19,9 +19,11 @@ from chatstages import i18n, load_stage
 from chatstages.i18n import _
 from chatstages.lab.client import WAIT, ChatClient
 from chatstages.lab.server import ChatServer
-from chatstages.runtime.options import TIMEOUT
+from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
-_running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
+_running: dict[
+    str, Callable[[], object]
+] = {}  # how to stop what cells have started, by its name
 _failed = threading.Condition()  # Guards _failures.
 _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
 
@@ -38,9 +40,13 @@ def start(what: int | ModuleType, **options: Any) -> ChatServer:
     `options` go to the module's `serve`. Raises OSError when no port can be had.
     """
     module = load_stage(what) if isinstance(what, int) else what
-    stage = what if isinstance(what, int) else module.STAGE
+    label = (
+        _("stage {n}").format(n=what)
+        if isinstance(what, int)
+        else module.__name__.rpartition(".")[2]
+    )
     _stop(module.__name__)
-    server = ChatServer(module, stage, options)
+    server = ChatServer(module, label, options)
     _running[module.__name__] = server.stop
     return server
 
@@ -62,7 +68,7 @@ def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.soc
     key = f"{server.module.__name__}/{name}"
     _stop(key)
     sock = socket.socket()
-    sock.settimeout(TIMEOUT)
+    sock.settimeout(CONNECT_TIMEOUT)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     sock.connect(server.address)
     _running[key] = sock.close
@@ -71,7 +77,9 @@ def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.soc
 
 def _stop(name: str) -> None:
     """Stop what runs under `name`, and what hangs on it, newest first."""
-    for key in reversed([key for key in _running if key == name or key.startswith(f"{name}/")]):
+    for key in reversed(
+        [key for key in _running if key == name or key.startswith(f"{name}/")]
+    ):
         _running.pop(key)()
 
 
@@ -82,8 +90,13 @@ def failures(count: int = 0, timeout: float = WAIT) -> list[str]:
     """
     with _failed:
         if not _failed.wait_for(lambda: len(_failures) >= count, timeout):
-            raise TimeoutError(_("No thread has failed within {timeout} s").format(timeout=timeout))
-        failed = [traceback.format_exception_only(failure.exc_value)[0].strip() for failure in _failures]
+            raise TimeoutError(
+                _("No thread has failed within {timeout} s").format(timeout=timeout)
+            )
+        failed = [
+            traceback.format_exception_only(failure.exc_value)[0].strip()
+            for failure in _failures
+        ]
         _failures.clear()
         return failed
 
@@ -96,18 +109,26 @@ def finish() -> None:
     while _running:
         _running.popitem()[1]()
     if failed := failures():
-        raise RuntimeError(_("A thread has failed: {failures}").format(failures="; ".join(failed)))
+        raise RuntimeError(
+            _("A thread has failed: {failures}").format(failures="; ".join(failed))
+        )
 
 
 def _record(
-    previous: Callable[[threading.ExceptHookArgs], object], failure: threading.ExceptHookArgs
+    previous: Callable[[threading.ExceptHookArgs], object],
+    failure: threading.ExceptHookArgs,
 ) -> None:
     with _failed:
         _failures.append(failure)
         _failed.notify_all()
     frames = (frame for frame, _line in traceback.walk_tb(failure.exc_traceback))
-    if not any(frame.f_globals.get("__name__", "").startswith("chatstages.") for frame in frames):
-        previous(failure)  # the learner's own thread: its error is wanted at once, not at the end
+    if not any(
+        frame.f_globals.get("__name__", "").startswith("chatstages.")
+        for frame in frames
+    ):
+        previous(
+            failure
+        )  # the learner's own thread: its error is wanted at once, not at the end
 
 
 def _stop_with_the_kernel() -> None:

@@ -10,7 +10,16 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 from chatstages.i18n import _
-from chatstages.microscope.evidence import FOREVER, MADE_ONCE, Finding, Hold, function_at, holds, names, place
+from chatstages.microscope.evidence import (
+    FOREVER,
+    MADE_ONCE,
+    Finding,
+    Hold,
+    function_at,
+    holds,
+    names,
+    place,
+)
 from chatstages.microscope.moment import SLOW, as_doing, verb
 from chatstages.microscope.recording import Doing, Recording
 

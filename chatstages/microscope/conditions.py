@@ -16,7 +16,12 @@ from functools import wraps
 from typing import Any
 
 from chatstages.microscope.interest import Place
-from chatstages.microscope.locks import REAL_RLOCK, WatchedLock, WatchedRLock, written_in
+from chatstages.microscope.locks import (
+    REAL_RLOCK,
+    WatchedLock,
+    WatchedRLock,
+    written_in,
+)
 from chatstages.microscope.patches import Patches, Wrapper
 from chatstages.microscope.recorder import Recorder, Seen
 from chatstages.microscope.recording import Kind

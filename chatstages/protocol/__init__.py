@@ -5,6 +5,14 @@
 """
 
 from chatstages.protocol.framing import Decoder, LineDecoder, encode
-from chatstages.protocol.names import COLON, check_name, name_key
+from chatstages.protocol.names import COLON, check_name, name_key, usable_name
 
-__all__ = ["COLON", "Decoder", "LineDecoder", "check_name", "encode", "name_key"]
+__all__ = [
+    "COLON",
+    "Decoder",
+    "LineDecoder",
+    "check_name",
+    "encode",
+    "name_key",
+    "usable_name",
+]

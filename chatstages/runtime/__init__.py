@@ -12,18 +12,19 @@ It knows no protocol: bytes and messages are in `chatstages.protocol`.
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, Hook, ignore, show_address
 from chatstages.runtime.options import allow_many_connections, keep_alive, reuse_address
-from chatstages.runtime.sockets import Stop, closed_on_error
-from chatstages.runtime.waker import Waker
+from chatstages.runtime.sockets import StoppableSocket, Stopped
+from chatstages.runtime.waker import StopSignal, Waker
 
 __all__ = [
     "Address",
     "BackgroundServer",
     "Event",
     "Hook",
-    "Stop",
+    "StopSignal",
+    "StoppableSocket",
+    "Stopped",
     "Waker",
     "allow_many_connections",
-    "closed_on_error",
     "ignore",
     "keep_alive",
     "reuse_address",

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from chatstages.runtime.events import Address
-from chatstages.runtime.sockets import Stop
+from chatstages.runtime.sockets import StoppableSocket, Stopped
 
-STOP_TIMEOUT = 10.0  # seconds that `stop` waits at most; all threads should have ended long before
+STOP_TIMEOUT = (
+    10.0  # seconds that `stop` waits at most; all threads should have ended long before
+)
 
 
 class BackgroundServer:
-    """A server at work: `run(sock, stop)` in a thread of its own, which then closes `sock`.
+    """A running server: a thread that calls ``run(sock, *args)``, and then closes `sock`.
 
-    It ends when `run` returns; `run` is to return when `stop` is set. Leaving the `with` block stops
-    it. `address` is where it listens: host and port. (The receiving side of a client is one too.)
+    It ends when `run` returns or lets Stopped through. Leaving the `with` block stops it. `address` is
+    where it listens: host and port.
     """
 
-    def __init__(self, sock: socket.socket, run: Callable[[socket.socket, Stop], None]) -> None:
+    def __init__(
+        self, sock: StoppableSocket, run: Callable[..., None], *args: object
+    ) -> None:
         self.address: Address = sock.getsockname()[:2]
-        self._stop = Stop()
+        self._sock = sock
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(sock, run), name=f"port {self.address[1]}")
+        name = f"port {self.address[1]}"
+        self._thread = threading.Thread(target=self._run, args=(run, *args), name=name)
         self._thread.start()
 
-    def _run(self, sock: socket.socket, run: Callable[[socket.socket, Stop], None]) -> None:
+    def _run(self, run: Callable[..., None], *args: object) -> None:
         try:
-            with sock:
-                run(sock, self._stop)
+            with self._sock, suppress(Stopped):
+                run(self._sock, *args)
         finally:
-            self._stop.set()
-            self._stop.close()
             self._ended.set()
 
     def stop(self) -> None:
@@ -41,7 +44,7 @@ class BackgroundServer:
         Any thread may call it, also a second time. An `on_event` hook should not: it runs on a thread that
         cannot end while the hook waits for that. Then it waits STOP_TIMEOUT seconds in vain, or not at all.
         """
-        self._stop.set()
+        self._sock.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_TIMEOUT)
 

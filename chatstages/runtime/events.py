@@ -14,35 +14,42 @@ from chatstages.text import one_line
 
 Address = tuple[str, int]  # host, port
 
-Kind = Literal[
+EventKind = Literal[
     "joined",  # a server: a client has connected
     "said",  # a server: a client has sent `text`
-    "left",  # a server: a client has gone
-    "dropped",  # a server: it had to cut a client off; `text` says why
+    "left",  # a server: a client has disconnected
+    "dropped",  # a server: it had to disconnect a client; `text` says why
     "refused",  # a server: it has thrown a message away; `text` says why
-    "heard",  # a client: `text` has arrived
-    "gone",  # a client: the server has gone
+    "received",  # a client: `text` has arrived
+    "disconnected",  # a client: the server has closed the connection
 ]
 
 
 class Event(NamedTuple):
-    """Something that happened at `address` (the far end of a connection)."""
+    """Something that happened at `address` (the far end of a connection), to whoever is called `name`."""
 
-    kind: Kind
+    kind: EventKind
     address: Address
     text: str = ""
+    name: str = ""  # the nickname, where there are nicknames and it is known
 
     def __str__(self) -> str:
+        """Return one line in the language in use: nothing in it can reach beyond, or harm a terminal."""
         sentence = {
             "joined": _("{who} joined"),
-            "said": _("{who} said: {text}"),
+            "said": _("{name} ({address}): {text}")
+            if self.name
+            else _("{who} said: {text}"),
             "left": _("{who} left"),
-            "dropped": _("{who} was cut off: {text}"),
+            "dropped": _("{who} was disconnected: {text}"),
             "refused": _("{who}: not passed on: {text}"),
-            "heard": "{text}",
-            "gone": _("The server at {who} has gone."),
+            "received": "{text}",
+            "disconnected": _("The server at {who} has closed the connection."),
         }[self.kind]
-        return sentence.format(who=show_address(self.address), text=one_line(self.text))
+        address, name = show_address(self.address), one_line(self.name)
+        return sentence.format(
+            who=name or address, name=name, address=address, text=one_line(self.text)
+        )
 
 
 Hook = Callable[[Event], None]

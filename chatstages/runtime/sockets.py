@@ -1,90 +1,130 @@
-"""Stopping a blocked call, and taking an address again, on every operating system.
+"""A socket whose blocked `accept` and `recv` any thread can end, on every operating system.
 
-A thread that sits in `accept()` or `recv()` cannot be told anything: it wakes when a client comes or
-bytes arrive, and not before. Closing the socket from another thread wakes it on some systems, leaves
-it asleep on others, and on Linux keeps the port taken while it sleeps. What holds everywhere is to wait
-for *two* things at once, the socket and a wake-up call, and to make the blocking call only when it will
-not block. `Stop` does that; the stages say `stop.readable(conn)` and then `conn.recv(…)`.
+A thread that sits in `accept()` or `recv()` cannot be told anything: it wakes when a client connects or
+bytes arrive, and not before. Closing the socket from another thread wakes it on some systems, leaves it
+asleep on others, and on Linux keeps the port taken while it sleeps. What works everywhere is to wait for
+*two* things at once, the socket and a waker, and to make the blocking call only when it will not block.
 """
 
 from __future__ import annotations
 
-import selectors
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 from chatstages.runtime.events import Address
-from chatstages.runtime.waker import Waker
+from chatstages.runtime.options import reuse_address
+from chatstages.runtime.waker import StopSignal
 
-# poll() takes any descriptor and makes none of its own; Windows has select() alone.
-_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+CONNECT_TIMEOUT = 10.0  # seconds for which a client tries to connect, or to send
+ACCEPT_TIMEOUT = (
+    0.5  # seconds: the client that was reported may have disconnected again
+)
+FIRST_DELAY, MAX_DELAY = (
+    0.01,
+    1.0,
+)  # seconds between two tries while no more files may be open
 
 
-class Stop(Waker):
-    """A waker that is woken once, stays so, and wakes every thread that waits for a socket.
+class Stopped(Exception):
+    """The socket was stopped while, or before, it waited in `accept`: the accept loop ends."""
 
-    Any thread may `set` it or wait for it; `close` is for the thread that has seen all the others end.
+
+class StoppableSocket(socket.socket):
+    """A TCP socket: after `stop()`, its `accept` raises Stopped and its `recv` returns b"".
+
+    The connections that it has accepted are stopped along with it. All else is as in `socket.socket`, but:
+
+    - `bind` takes a port that a server before it has just left.
+    - `bind` and `connect` close the socket when they fail; `connect`, and sending afterwards, take
+      CONNECT_TIMEOUT seconds at most where no other timeout is set.
+    - `accept` and `recv` wait without a limit; `settimeout` limits `connect` and `send` alone.
+      With a timeout of 0 (non-blocking) they are those of `socket.socket`.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_set = False
+    def __init__(
+        self,
+        family: int = socket.AF_INET,
+        type: int = socket.SOCK_STREAM,
+        proto: int = 0,
+        fileno: int | None = None,
+        stop_signal: StopSignal | None = None,
+    ) -> None:
+        super().__init__(family, type, proto, fileno)
+        self._owns_signal = stop_signal is None
+        self.stop_signal = stop_signal or StopSignal()
 
-    def set(self) -> None:
-        """Wake everybody."""
-        self._is_set = True
-        self.wake()
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` has been called."""
+        return self.stop_signal.is_set()
 
-    def is_set(self) -> bool:
-        """Tell whether `set` has been called."""
-        return self._is_set
+    def readable(self, timeout: float | None) -> bool:
+        """Wait until a `recv` would not block, `timeout` seconds at most; return whether it is so.
 
-    def wait(self, timeout: float) -> bool:
-        """Sleep `timeout` seconds at most; return True, at once, when `set` has been called."""
-        self._wait_for(self, timeout=timeout)
-        return self.is_set()
-
-    def readable(self, sock: socket.socket, timeout: float | None = None) -> bool:
-        """Wait until a recv (or an accept) on `sock` would not block; return whether it is so.
-
-        False means that `set` has been called, or that `timeout` seconds have passed.
+        After `stop` it is never so.
         """
-        return sock in self._wait_for(sock, self, timeout=timeout) and not self.is_set()
+        return self.stop_signal.readable(self, timeout)
 
-    def accept(self, server: socket.socket) -> tuple[socket.socket, Address] | None:
-        """Accept the next client of `server`; return None when `set` has been called.
+    def stop(self) -> None:
+        """Wake every thread that waits in `accept` or `recv`, here and in the accepted connections."""
+        self.stop_signal.set()
 
-        A client that went away before it was accepted is passed over. When the process may open no
+    def bind(self, address: Any) -> None:
+        """Bind to `address` (host, port). Raises OSError when it is in use or is not this computer's."""
+        try:
+            reuse_address(self)
+            super().bind(address)
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, address: Any) -> None:
+        """Connect to `address` (host, port). Raises OSError if nobody answers in CONNECT_TIMEOUT seconds."""
+        try:
+            if self.gettimeout() is None:
+                self.settimeout(CONNECT_TIMEOUT)
+            super().connect(address)
+        except BaseException:
+            self.close()
+            raise
+
+    def accept(self) -> tuple[Any, Address]:
+        """Accept the next client: return its connection and its address (host, port). Raises Stopped.
+
+        A client that has disconnected before it was accepted is passed over. When the process may open no
         more files (EMFILE), trying at once again would fail 190,000 times a second: it waits 10 ms,
         then longer, up to 1 s, until one is free.
         """
-        delay = 0.01
-        server.settimeout(0.5)  # the client that woke us may have gone again: do not wait long for another
-        while self.readable(server):
+        if self.gettimeout() == 0:
+            return super().accept()
+        delay = FIRST_DELAY
+        self.settimeout(ACCEPT_TIMEOUT)
+        while self.stop_signal.readable(self):
             try:
-                conn, address = server.accept()
+                conn, address = super().accept()
             except (ConnectionError, TimeoutError):
                 continue
             except OSError:
-                self.wait(delay)
-                delay = min(2 * delay, 1.0)
+                self.stop_signal.wait(delay)
+                delay = min(2 * delay, MAX_DELAY)
             else:
-                return conn, address[:2]
-        return None
+                timeout = conn.gettimeout()
+                stoppable = StoppableSocket(
+                    self.family, self.type, self.proto, conn.detach(), self.stop_signal
+                )
+                stoppable.settimeout(timeout)
+                return stoppable, address[:2]
+        raise Stopped
 
-    def _wait_for(self, *things: socket.socket | Waker, timeout: float | None) -> list[object]:
-        with _Selector() as selector:
-            for thing in things:
-                selector.register(thing, selectors.EVENT_READ)
-            return [key.fileobj for key, _ in selector.select(timeout)]
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive `bufsize` bytes at most; b"" when the peer has closed its side, or after `stop`."""
+        if self.gettimeout() == 0 or self.stop_signal.readable(self):
+            return super().recv(bufsize, flags)
+        return b""
 
-
-@contextmanager
-def closed_on_error(sock: socket.socket) -> Iterator[socket.socket]:
-    """Close `sock` if the block fails; leave it open if all goes well."""
-    try:
-        yield sock
-    except BaseException:
-        sock.close()
-        raise
+    def close(self) -> None:
+        """Close the socket; that of a listener stops what it has accepted."""
+        super().close()
+        if self._owns_signal:
+            self.stop_signal.set()
+            self.stop_signal.close()

@@ -16,11 +16,13 @@ from contextlib import suppress
 
 from chatstages.i18n import _
 from chatstages.protocol.framing import MAX_LINE, RAW_PAUSE, LineDecoder, encode
-from chatstages.protocol.names import COLON, SYSTEM, check_name
-from chatstages.runtime.events import Address, Event, Hook
+from chatstages.protocol.names import COLON, SYSTEM, usable_name
+from chatstages.runtime.events import Address, Event, EventKind, Hook
 from chatstages.runtime.options import keep_alive
 
-READ_SIZE = 2 << 10  # bytes taken from a member at a time, at most: small, so that everybody has a turn
+READ_SIZE = (
+    2 << 10
+)  # bytes taken from a member at a time, at most: small, so that everybody has a turn
 LINES_PER_SECOND = 1_000  # lines a second from a member that says several at once
 MAX_THROTTLE = 1.0  # seconds for which such a member is not heard, at most: it may have left meanwhile
 SEND_SIZE = 256 << 10  # bytes handed to one send, at most
@@ -34,7 +36,15 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class Connection:
     """A connection, its offset in the log, and its name."""
 
-    def __init__(self, conn: socket.socket, address: Address, offset: int, name: str, on_event: Hook) -> None:
+    def __init__(
+        self,
+        conn: socket.socket,
+        address: Address,
+        offset: int,
+        guest_name: str,
+        on_event: Hook,
+        announces: bool = False,
+    ) -> None:
         self.conn, self.address = conn, address
         self.offset = offset  # up to here it has been sent the log
         self.watched = 0  # what the worker's selector watches it for
@@ -42,7 +52,9 @@ class Connection:
         self.throttled = False  # it has said so much that it is not heard for now
         self.disconnected = False  # it has left, or was killed
         self.due = 0.0  # when to `on_timer`; 0 for never
-        self.name = name  # until it says who it is
+        self.name = guest_name  # until it says who it is
+        self.has_spoken = False
+        self._announces = announces  # whether the members are told that it has joined
         self._claim = ""  # what it writes in front of the colon
         self._notice = b""  # of a line of our own, what its socket has not taken yet
         self._discarding = False  # it has been cut off, or the server ends: what it still says is thrown away
@@ -54,7 +66,9 @@ class Connection:
         """Set the options of the socket; close it and return False where the client has gone already."""
         try:
             self.conn.setblocking(False)
-            self.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # send a short line at once, too
+            self.conn.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # send a short line at once, too
             self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             keep_alive(self.conn)
         except OSError:
@@ -65,11 +79,13 @@ class Connection:
     @property
     def wants(self) -> int:
         """What its socket is to be watched for, READ, WRITE, both or neither."""
-        return (0 if self.throttled or self.disconnected else READ) | (WRITE if self.write_blocked else 0)
+        return (0 if self.throttled or self.disconnected else READ) | (
+            WRITE if self.write_blocked else 0
+        )
 
     @property
     def sends_on(self) -> bool:
-        """Whether it goes on sends_on though it is not heard any more."""
+        """Whether it goes on sending though it is not heard any more."""
         return self._discarded > 0
 
     def receive(self, claim_name: Callable[[str], str]) -> list[bytes]:
@@ -90,7 +106,9 @@ class Connection:
         if data:
             messages = self._lines.feed(data)
         else:  # who was killed in the middle of a line has not said that line
-            messages = [] if killed and not self._lines.raw else self._lines.flush(final=True)
+            messages = (
+                [] if killed and not self._lines.raw else self._lines.flush(final=True)
+            )
         refused = self._lines.too_long - refused
         for _each in range(refused):
             self._refuse()
@@ -101,10 +119,14 @@ class Connection:
     def _throttle(self, messages: int, refused: int) -> None:
         """Decide when to hear it next, now that it has said so much at once."""
         self.due = 0.0
-        if messages > 1 or refused:  # it speaks without waiting for the room: let the others have their turn
+        if (
+            messages > 1 or refused
+        ):  # it speaks without waiting for the room: let the others have their turn
             pause = min((messages + refused) / LINES_PER_SECOND, MAX_THROTTLE)
             self.throttled, self.due = True, time.monotonic() + pause
-        elif self._lines.raw and self._lines.waiting:  # what ends its message is a pause
+        elif (
+            self._lines.raw and self._lines.waiting
+        ):  # what ends its message is a pause
             self.due = time.monotonic() + RAW_PAUSE
 
     def on_timer(self, claim_name: Callable[[str], str]) -> list[bytes]:
@@ -121,17 +143,34 @@ class Connection:
     def _stamp(self, message: str, claim_name: Callable[[str], str]) -> bytes:
         """Return the line that everybody will see: whose it is is our word, not the sender's."""
         written, colon, text = message.partition(COLON)
-        if colon and not self._claim and (name := check_name(written)):
+        if colon and not self._claim and (name := usable_name(written)):
             self._claim, self.name = written, claim_name(name)
-        line = f"{self.name}{COLON}{text if colon and written == self._claim else message}\n"
-        self._on_event(Event("said", self.address, line))
+        if not colon or written != self._claim:
+            text = message
+        line = f"{self.name}{COLON}{text}\n"
+        if not self.has_spoken:
+            self.has_spoken = True
+            if self._announces:
+                joined = _("{name} joined").format(name=self.name)
+                line = f"{SYSTEM} {joined}\n{line}"
+        self.tell("said", text)
         return encode(line)
+
+    def tell(self, kind: EventKind, text: str = "") -> None:
+        """Call the hook, with the name by which the members know this one."""
+        self._on_event(
+            Event(kind, self.address, text, self.name if self.has_spoken else "")
+        )
 
     def _refuse(self) -> None:
         """Say that a message was too long to be passed on."""
-        reason = _("Too long: a message has at most {limit} bytes.").format(limit=MAX_LINE)
-        self._on_event(Event("refused", self.address, reason))
-        if not self.write_blocked:  # else it has been sent half a line, and this would stand in the middle
+        reason = _("Too long: a message has at most {limit} bytes.").format(
+            limit=MAX_LINE
+        )
+        self.tell("refused", reason)
+        if (
+            not self.write_blocked
+        ):  # else it has been sent half a line, and this would stand in the middle
             self._notice = encode(f"{SYSTEM} {reason}\n")
             self._send_notice()
 
@@ -151,11 +190,15 @@ class Connection:
             sent = self.conn.send(piece)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it was killed; what it said before that is still heard, then `recv` tells
+        except (
+            OSError
+        ):  # it was killed; what it said before that is still heard, then `recv` tells
             self.offset = NOWHERE
             return
         self.offset += sent
-        self.write_blocked = sent < len(piece) or sent == SEND_SIZE  # then there is more
+        self.write_blocked = (
+            sent < len(piece) or sent == SEND_SIZE
+        )  # then there is more
 
     def on_writable(self) -> None:
         """Take note that the socket takes more again."""
@@ -167,11 +210,20 @@ class Connection:
 
     def disconnect_slow_consumer(self, missed: int) -> None:
         """Let it hear no more but why, when its socket takes that, and be heard no more."""
-        reason = _("it does not read what is sent to it ({count} bytes unsent)").format(count=missed)
-        self._on_event(Event("dropped", self.address, reason))
+        reason = _("it does not read what is sent to it ({count} bytes unsent)").format(
+            count=missed
+        )
+        self.tell("dropped", reason)
         goodbye = _("You were cut off: you did not read what was sent to you.")
-        self._notice = encode(f"\n{SYSTEM} {goodbye}\n")  # it may have been sent half a line
-        self._discarding, self.offset, self.write_blocked, self.throttled = True, NOWHERE, True, True
+        self._notice = encode(
+            f"\n{SYSTEM} {goodbye}\n"
+        )  # it may have been sent half a line
+        self._discarding, self.offset, self.write_blocked, self.throttled = (
+            True,
+            NOWHERE,
+            True,
+            True,
+        )
         self.due = time.monotonic() + NOTICE_TIMEOUT
 
     def shutdown_write(self) -> None:
@@ -182,7 +234,12 @@ class Connection:
         """
         with suppress(OSError):
             self.conn.shutdown(socket.SHUT_WR)
-        self._discarding, self.offset, self.write_blocked, self.throttled = True, NOWHERE, False, False
+        self._discarding, self.offset, self.write_blocked, self.throttled = (
+            True,
+            NOWHERE,
+            False,
+            False,
+        )
 
     def reject(self) -> None:
         """Close the connection at once: there are too many already."""
@@ -191,7 +248,7 @@ class Connection:
             self.conn.settimeout(0)
             self.conn.send(encode(f"{SYSTEM} {farewell}\n"))
             self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
-        self._on_event(Event("dropped", self.address, _("the room is full")))
+        self.tell("dropped", _("the room is full"))
         self.close()
 
     def _end(self) -> None:
@@ -203,6 +260,8 @@ class Connection:
         """Close the connection, and tell."""
         self.conn.close()
         if self._discarded:
-            reason = _("{count} bytes came when it was not heard any more").format(count=self._discarded)
-            self._on_event(Event("refused", self.address, reason))
-        self._on_event(Event("left", self.address))
+            reason = _("{count} bytes came when it was not heard any more").format(
+                count=self._discarded
+            )
+            self.tell("refused", reason)
+        self.tell("left")

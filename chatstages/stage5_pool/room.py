@@ -12,9 +12,11 @@ from collections import deque
 from threading import Lock
 
 from chatstages.protocol.names import name_key
-from chatstages.stage5_pool.connection import SEND_SIZE
 
-LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines of conversation that are kept, at most
+LOG_SIZE, LOG_LINES = (
+    4 << 20,
+    65_536,
+)  # bytes and lines of conversation that are kept, at most
 
 
 class Room:
@@ -26,7 +28,9 @@ class Room:
         self._starts: deque[int] = deque()  # the offset at which each of them begins
         self._end = 0  # the offset behind the last: how many bytes have ever been said
         self._names: set[str] = set()
-        self._numbers = itertools.count(10)  # to tell apart those who want the same name
+        self._numbers = itertools.count(
+            10
+        )  # to tell apart those who want the same name
 
     def append(self, lines: list[bytes]) -> None:
         """Add `lines` at the end of the log, and forget the oldest, so that it keeps within its limits."""
@@ -35,7 +39,9 @@ class Room:
                 self._starts.append(self._end)
                 self._end += len(line)
             self._log += b"".join(lines)
-            while self._end - self._starts[0] > LOG_SIZE or len(self._starts) > LOG_LINES:
+            while (
+                self._end - self._starts[0] > LOG_SIZE or len(self._starts) > LOG_LINES
+            ):
                 self._starts.popleft()
             del self._log[: len(self._log) - (self._end - self._starts[0])]
 
@@ -44,11 +50,11 @@ class Room:
         with self._lock:
             return self._end - len(self._log), self._end
 
-    def read(self, offset: int) -> bytearray:
-        """Return what lies ahead of `offset`, SEND_SIZE bytes at most; nothing if that is forgotten."""
+    def read(self, offset: int, limit: int) -> bytearray:
+        """Return what lies ahead of `offset`, `limit` bytes at most; nothing if that is forgotten."""
         with self._lock:
             begin = offset - (self._end - len(self._log))
-            return self._log[begin : begin + SEND_SIZE] if begin >= 0 else bytearray()
+            return self._log[begin : begin + limit] if begin >= 0 else bytearray()
 
     def offset_for_newcomer(self, history: int) -> int:
         """Return the offset ahead of which lie the last `history` lines; half the log at most.
@@ -57,7 +63,9 @@ class Room:
         """
         with self._lock:
             place = self._end
-            for start in itertools.islice(reversed(self._starts), min(history, LOG_LINES // 2)):
+            for start in itertools.islice(
+                reversed(self._starts), min(history, LOG_LINES // 2)
+            ):
                 if self._end - start > LOG_SIZE // 2:
                     break
                 place = start
@@ -68,7 +76,9 @@ class Room:
         key = name_key(wanted)
         with self._lock:
             # After a few tries one that nobody was given yet: the room must not wait while we search.
-            ends = itertools.chain([""], map("({})".format, itertools.chain(range(2, 10), self._numbers)))
+            ends = itertools.chain(
+                [""], map("({})".format, itertools.chain(range(2, 10), self._numbers))
+            )
             end = next(end for end in ends if key + name_key(end) not in self._names)
             self._names.add(key + name_key(end))
             return wanted + end

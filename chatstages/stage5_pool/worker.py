@@ -13,26 +13,54 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from chatstages.i18n import _
-from chatstages.runtime import Event, Hook, Stop, Waker
-from chatstages.stage5_pool.connection import NOWHERE, READ, WRITE, Connection
+from chatstages.protocol import encode
+from chatstages.protocol.names import SYSTEM
+from chatstages.runtime import Event, Hook, StopSignal, Waker
+from chatstages.stage5_pool.connection import (
+    NOWHERE,
+    READ,
+    SEND_SIZE,
+    WRITE,
+    Connection,
+)
 from chatstages.stage5_pool.room import Room
 
-BATCH = 256 << 10  # bytes that are received before they are published: a small part of the log
+BATCH = (
+    256 << 10
+)  # bytes that are received before they are published: a small part of the log
 ARRIVALS = 20  # newcomers in one turn, at most
 
 
 class Worker:
     """One thread of the pool, and its share of the members."""
 
-    def __init__(self, room: Room, stop: Stop, on_event: Hook, workers: list[Worker]) -> None:
-        self._room, self._stop, self._on_event, self._workers = room, stop, on_event, workers
+    def __init__(
+        self,
+        room: Room,
+        stop: StopSignal,
+        on_event: Hook,
+        workers: list[Worker],
+        announces: bool = False,
+    ) -> None:
+        self._room, self._stop, self._on_event, self._workers = (
+            room,
+            stop,
+            on_event,
+            workers,
+        )
+        self._announces = announces  # whether the members are told who has left
         self._arrivals: deque[Connection] = (
             deque()
-        )  # from the accepting thread; a deque needs no lock of ours
-        self._waker = Waker()  # rung, by any thread, when somebody has arrived or the log has grown
+        )  # from the accepting thread; it needs no lock of ours
+        self._waker = (
+            Waker()
+        )  # woken, by any thread, when somebody has arrived or the log has grown
         # All else belongs to the thread of this worker alone.
         self._members: set[Connection] = set()
         self._timed: set[Connection] = set()  # those to look at again at a certain time
+        self._farewells: list[
+            bytes
+        ] = []  # lines that say who has left, not published yet
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, READ)
         self._selector.register(stop, READ)
@@ -44,6 +72,10 @@ class Worker:
     def assign(self, member: Connection) -> None:
         """Give `member` to this worker. The accepting thread calls."""
         self._arrivals.append(member)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let it look at once whether the log has grown. Any thread may call."""
         self._waker.wake()
 
     def run(self) -> None:
@@ -57,7 +89,9 @@ class Worker:
         """Wait until there is something to do; hear who speaks, then send everybody what lies ahead."""
         said: list[bytes] = []
         size = 0  # of `said`, in bytes
-        ready: list[Connection] = []  # newcomers, and those whose sockets have room again
+        ready: list[
+            Connection
+        ] = []  # newcomers, and those whose sockets have room again
         news = False  # whether others have added to the log
         for key, events in self._selector.select(timeout):
             member = key.data
@@ -85,6 +119,8 @@ class Worker:
             ready.append(self._welcome(self._arrivals.popleft()))
         if self._arrivals:
             self._waker.wake()
+        said += self._farewells
+        self._farewells = []
         if said:
             self._publish(said)
         else:
@@ -95,7 +131,7 @@ class Worker:
         self._room.append(said)
         for worker in self._workers:
             if worker is not self:
-                worker._waker.wake()
+                worker.wake()
         self._flush(self._members)
 
     def _welcome(self, member: Connection) -> Connection:
@@ -114,7 +150,10 @@ class Worker:
                 self._update_interest(member)
             elif member.offset < end and not member.write_blocked:
                 if member.offset != place:  # most are at the same place
-                    place, piece = member.offset, self._room.read(member.offset)
+                    place, piece = (
+                        member.offset,
+                        self._room.read(member.offset, SEND_SIZE),
+                    )
                 member.send(piece)
                 if member.write_blocked:
                     self._update_interest(member)
@@ -134,7 +173,10 @@ class Worker:
         if member.disconnected:
             if (missed := self._room.bounds()[1] - member.offset) > 0:
                 reason = _("it left with {count} bytes unsent").format(count=missed)
-                self._on_event(Event("dropped", member.address, reason))
+                member.tell("dropped", reason)
+            if self._announces and member.has_spoken:
+                left = _("{name} left").format(name=member.name)
+                self._farewells.append(encode(f"{SYSTEM} {left}\n"))
             member.offset = NOWHERE
             self._members.discard(member)
             self._room.release_name(member.name)
@@ -145,6 +187,7 @@ class Worker:
 
         Called when `run` has returned in every worker: the log grows no more, and nobody is heard any more.
         """
+        self._announces = False
         self._selector.unregister(self._waker)
         self._selector.unregister(self._stop)
         while self._arrivals:
@@ -161,12 +204,17 @@ class Worker:
         end = self._room.bounds()[1]
         for member in self._members:
             if member.offset < end:
-                reason = _("the server was stopped, {count} bytes unsent").format(count=end - member.offset)
-                self._on_event(Event("dropped", member.address, reason))
+                reason = _("the server was stopped, {count} bytes unsent").format(
+                    count=end - member.offset
+                )
+                member.tell("dropped", reason)
             member.shutdown_write()
             self._update_interest(member)
         self._turn(0)
-        while any(member.sends_on for member in self._members) and (left := deadline - time.monotonic()) > 0:
+        while (
+            any(member.sends_on for member in self._members)
+            and (left := deadline - time.monotonic()) > 0
+        ):
             self._turn(left)
 
     def close(self) -> None:

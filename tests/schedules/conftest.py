@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-
 from chatstages.stage5_pool import room as stage5_room
 
 

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from chatstages.runtime.events import Event
-from chatstages.runtime.sockets import Stop
+from chatstages.runtime.waker import StopSignal
 from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool.connection import Connection
 from chatstages.stage5_pool.room import Room
@@ -81,7 +80,7 @@ def one_joins() -> Pair:
 
     def join(scene: Scene) -> None:
         place = scene.room.offset_for_newcomer(1)
-        scene.seen.append((place, bytes(scene.room.read(place))))
+        scene.seen.append((place, bytes(scene.room.read(place, 100))))
 
     def holds(scene: Scene) -> bool:
         return scene.seen[0] in ((0, OLD), (0, OLD + ONE), (len(OLD), ONE))
@@ -94,7 +93,8 @@ def one_reads() -> Pair:
 
     def read(scene: Scene) -> None:
         start, end = scene.room.bounds()
-        scene.seen.append((start, end, bytes(scene.room.read(0)), bytes(scene.room.read(len(OLD)))))
+        read = [bytes(scene.room.read(offset, 100)) for offset in (0, len(OLD))]
+        scene.seen.append((start, end, *read))
 
     def holds(scene: Scene) -> bool:
         start, end, first, rest = scene.seen[0]
@@ -165,7 +165,7 @@ class Post:
     """A worker with a member, and what has happened to it; for the threads of a test to act on."""
 
     def __init__(self) -> None:
-        self.room, self.stop, self.events = Room(), Stop(), list[Event]()
+        self.room, self.stop, self.events = Room(), StopSignal(), list[Event]()
         self.worker = Worker(self.room, self.stop, self.events.append, [])
         ours, self.far_end = socket.socketpair()
         self.member = Connection(ours, ("member", 0), 0, "#1", self.events.append)

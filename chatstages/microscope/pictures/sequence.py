@@ -8,7 +8,14 @@ from typing import Literal, NamedTuple
 
 from chatstages.i18n import _
 from chatstages.microscope.evidence import listed, told
-from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
+from chatstages.microscope.pictures.rows import (
+    OUTSIDE,
+    Mark,
+    Row,
+    by_endpoint,
+    by_thread,
+    rows,
+)
 from chatstages.microscope.pictures.style import (
     LETTER,
     MARGIN,
