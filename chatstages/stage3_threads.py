@@ -99,11 +99,13 @@ def accept_clients(server: socket.socket, stop: Stop, on_event: Hook) -> None:
     while client := stop.accept(server):
         conn, address = client
         thread = Thread(target=handle, args=(*client, stop, on_event), name=show_address(address))
-        threads = [t for t in threads if t.is_alive()] + [thread]  # those that have ended are forgotten
+        threads = [t for t in threads if t.is_alive()]  # those that have ended are forgotten
         try:
             thread.start()
         except RuntimeError:
             conn.close()  # the system gives us no more threads: this client is turned away
+        else:
+            threads.append(thread)
     for thread in threads:
         thread.join()
 
