@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from chatstages import stage4_broadcast as stage
+from chatstages.events import Event
+from chatstages.listener import Stop
 from tests.support import (
     STAGES,
     Recorder,
@@ -158,7 +161,7 @@ def test_stop_ends_a_server_in_the_middle_of_a_stalled_send(number: int, told: R
 
 
 def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) -> None:
-    """It holds up the speaker for SEND_TIMEOUT at most, once; the others go on."""
+    """It holds up the speaker for SEND_TIMEOUT at most, once, and has left; the others go on."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
         with stage.connect(server.address, heard) as client, raw_client(server.address) as loud:
@@ -171,9 +174,8 @@ def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) 
             heard.wait_text("heard", "the end")
             loud.shutdown(socket.SHUT_WR)
             reader.join()
-    (dropped,) = told.of("dropped")
-    assert dropped.address != heard.events[0].address
-    assert deaf.fileno() == -1
+        told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
+        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
 
 
 def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) -> None:
@@ -201,3 +203,69 @@ def test_raw_clients_hear_what_was_sent_and_nothing_else() -> None:
     with stage.serve() as server, raw_client(server.address) as sock:
         sock.sendall("你好".encode())
         assert read_until(sock, "好".encode()) == "你好".encode()
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    """Give what stops a server, to a test that has no server."""
+    made = Stop()
+    yield made
+    made.close()
+
+
+class Peer:
+    """As much of a socket as a broadcast uses: when it is to send, it does what the test wants."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.sends = 0
+        self._act = act
+
+    def sendall(self, data: bytes) -> None:
+        """Count, and act."""
+        self.sends += 1
+        self._act()
+
+    def shutdown(self, how: int) -> None:
+        """Take note of nothing."""
+
+
+def test_that_a_member_was_dropped_is_told_once(told: Recorder, stop: Stop) -> None:
+    """Though two who speak at the same time both find out."""
+    group = stage.Group(told)
+
+    def fail() -> None:
+        if deaf.sends == 1:
+            group.broadcast("what another says meanwhile", stop)
+        raise TimeoutError
+
+    deaf = Peer(fail)
+    group.join(deaf, ("deaf", 1))  # type: ignore[arg-type]
+    group.broadcast("hello", stop)
+    assert deaf.sends == 2
+    assert [event.address for event in told.events] == [("deaf", 1)]
+
+
+def test_a_broadcast_ends_when_the_server_is_stopped(told: Recorder, stop: Stop) -> None:
+    """A room full of members who do not read cannot hold up the end, one after the other."""
+    group = stage.Group(told)
+    first, second = Peer(stop.set), Peer(stop.set)
+    group.join(first, ("first", 1))  # type: ignore[arg-type]
+    group.join(second, ("second", 2))  # type: ignore[arg-type]
+    group.broadcast("hello", stop)
+    assert (first.sends, second.sends) == (1, 0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_is_served_no_more_is_no_member(fails: bool, stop: Stop) -> None:
+    """Whether it has left or its handler has failed: nobody sends to a closed connection."""
+
+    def hook(event: Event) -> None:
+        if fails and event.kind == "said":
+            raise LookupError
+
+    group, (ours, theirs) = stage.Group(hook), socket.socketpair()
+    theirs.sendall(b"hello")
+    theirs.close()
+    with suppress(LookupError):
+        stage.handle(ours, ("member", 1), group, stop, hook)
+    assert not group.leave(ours)
