@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from chatstages.listener import Bell, Running, Stop
-from tests.support import Recorder, raw_client
+from tests.support import PATIENCE, Recorder, raw_client
 
 
 def test_one_stop_wakes_all_who_wait() -> None:
@@ -83,6 +83,57 @@ def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
             os.close(spare)
         assert accepted.wait(10)
         assert running.wait(10)
+
+
+class NoFiles:
+    """A listening socket of a process that may open no more files."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def settimeout(self, seconds: float) -> None:
+        """Take note of nothing."""
+
+    def accept(self) -> None:
+        """Fail as the system does."""
+        self.tries += 1
+        assert self.tries < 1_000, "it spins"
+        raise OSError(errno.EMFILE, "too many open files")
+
+
+def test_accept_waits_longer_and_longer_while_no_more_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From 10 ms to 1 s: nobody spins, and who can be accepted again does not wait long."""
+    stop, waits = Stop(), list[float]()
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        if len(waits) == 9:
+            stop.set()
+        return stop.is_set()
+
+    monkeypatch.setattr(stop, "readable", lambda server: not stop.is_set())
+    monkeypatch.setattr(stop, "wait", wait)
+    assert stop.accept(NoFiles()) is None  # type: ignore[arg-type]
+    assert waits == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0])
+    stop.close()
+
+
+def test_a_client_that_has_gone_again_does_not_hold_up_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has woken us, and there is nobody to accept: we do not wait for another, deaf to the stop."""
+    stop, looks = Stop(), iter([True, False])
+    monkeypatch.setattr(stop, "readable", lambda server: next(looks))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=stop.accept, args=(server,))
+        thread.start()
+        thread.join(PATIENCE)
+        held_up = thread.is_alive()
+        if held_up:
+            socket.create_connection(server.getsockname()).close()
+            thread.join()
+    stop.close()
+    assert not held_up
 
 
 def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
