@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from chatstages import cli
-from tests.support import PATIENCE, STAGES, python
+from tests.support import PATIENCE, STAGES, kill, python
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 windows = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal or signal")
@@ -115,6 +115,40 @@ def test_the_client_says_that_the_server_has_gone_and_ends(stage: int) -> None:
         assert client.communicate() == ("", "")
 
 
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_client_that_only_speaks_says_that_the_server_has_gone(stage: int) -> None:
+    """It learns that when it sends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        client = python("-m", "chatstages", "chat", str(stage), address)
+        conn, _address = server.accept()
+        kill(conn)
+        status, out, err = finish(client, "hello?\n")
+    assert (status, err) == (1, "")
+    assert out.endswith(f"The server at {address} has gone.\n")
+
+
+def test_the_last_line_of_piped_input_needs_no_newline() -> None:
+    """It is sent as the others are."""
+    with serving(4) as (_server, address):
+        status, out, _err = run("chat", "4", address, text="one\nlast")
+    assert status == 0
+    assert out.endswith("last\n")
+
+
+def test_a_character_that_the_pipe_cuts_is_sent_whole() -> None:
+    """Input is read in pieces of 64 KiB, which end anywhere: here inside a character."""
+    text = "aa" + "汉" * 30_000
+    with serving(3) as (server, address):
+        run("chat", "3", address, text=f"{text}\n")
+        shown = ""
+        assert server.stdout
+        while " left" not in shown:
+            shown += server.stdout.readline()
+    assert shown.count("汉") == 30_000
+    assert "\ufffd" not in shown
+
+
 @windows
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @every_stage
@@ -127,6 +161,26 @@ def test_ctrl_c_ends_a_server_cleanly(stage: int, number: signal.Signals) -> Non
             server.send_signal(number)
             status, out, err = finish(server)
     assert (status, err) == (0, "")
+    assert out.endswith("The server has ended.\n")
+
+
+@windows
+def test_a_second_ctrl_c_changes_nothing() -> None:
+    """While the server ends, which takes half a second here: a member does not take what was said."""
+    with serving(5) as (server, address):
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as deaf:
+            deaf.sendall((b"x" * 4_000 + b"\n") * 400)
+            for _each in range(400):
+                read_line(server, "said")
+            server.send_signal(signal.SIGINT)
+            assert server.stdout
+            while server.stdout.readline() != "\n":  # the first one has been noticed
+                pass
+            server.send_signal(signal.SIGINT)
+            status, out, err = finish(server)
+    assert (status, err) == (0, "")
+    assert "bytes unsent" in out
     assert out.endswith("The server has ended.\n")
 
 
@@ -145,6 +199,7 @@ def test_a_reader_who_goes_away_ends_the_server() -> None:
     """As in `chatstages serve 4 | head -1`: no traceback."""
     with serving(4) as (server, address):
         assert server.stdout
+        read_line(server, "Ctrl-C")  # the last of its greeting: what it says next is that somebody has joined
         server.stdout.close()
         host, _colon, port = address.partition(":")
         with socket.create_connection((host, int(port)), timeout=PATIENCE):
