@@ -126,6 +126,19 @@ def fill(sock: socket.socket, until: Callable[[], bool], chunk: bytes = b"x" * 6
         sock.sendall(chunk)
 
 
+def overflow(address: Address, told: Recorder, *ears: Recorder) -> None:
+    """Say so much in stage 5 that whoever does not read is cut off.
+
+    Not faster than one reads it oneself, and than `ears` hear it, so that nobody else falls behind.
+    """
+    with raw_client(address) as loud:
+        while not told.of("dropped"):  # pytest's timeout ends it
+            loud.sendall((b"x" * 4_000 + b"\n") * 16 + b"over\n")
+            read_until(loud, b"over\n")
+            for ear in ears:
+                ear.wait("heard", len(told.of("said")))
+
+
 def python(*arguments: str, lang: str = "en", **kwargs: object) -> subprocess.Popen[str]:
     """Start Python with `arguments`, its three streams in pipes."""
     environment = os.environ | {"CHATSTAGES_LANG": lang, "PYTHONIOENCODING": "utf-8"}

@@ -8,7 +8,7 @@ import pytest
 
 from chatstages import stage5_pool as stage
 from tests.fault_proxy import FaultProxy
-from tests.support import STAGES, Recorder, options, raw_client, read_to_end, read_until
+from tests.support import STAGES, Recorder, options, overflow, raw_client, read_to_end, read_until
 
 TEXT = "小明：héllo，👩‍🏫"
 DATA = TEXT.encode()
@@ -65,11 +65,7 @@ def test_a_member_in_a_black_hole_is_cut_off_and_nobody_else_notices(told: Recor
             heard.wait_text("heard", "在吗")
             proxy.black_hole()
             lost.sendall("小明：喂\n".encode())  # nobody hears that
-            with raw_client(server.address) as loud:
-                while not told.of("dropped"):  # pytest's timeout ends it
-                    loud.sendall((b"x" * 4_000 + b"\n") * 16 + b"over\n")
-                    read_until(loud, b"over\n")  # so that none of those who read falls behind
-                    heard.wait("heard", len(told.of("said")))
+            overflow(server.address, told, heard)
             member.send("the end")
             heard.wait_text("heard", "听：the end")
     assert [event.address for event in told.of("dropped")] == [told.of("said")[0].address]

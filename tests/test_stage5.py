@@ -14,7 +14,7 @@ from chatstages import stage5_member
 from chatstages import stage5_pool as stage
 from chatstages.events import Address, Event
 from chatstages.wire import MAX_LINE
-from tests.support import Recorder, fill, kill, raw_client, read_to_end, read_until, stopped
+from tests.support import Recorder, kill, overflow, raw_client, read_to_end, read_until, stopped
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -162,16 +162,12 @@ def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, 
     """It is a number that falls behind; when the log has forgotten its place, it is out."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
-        with raw_client(server.address) as loud, stage.connect(server.address, "听", heard) as member:
-            told.wait("joined", 3)
-            reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
-            reader.start()
-            fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
+        with stage.connect(server.address, "听", heard) as member:
+            told.wait("joined", 2)
+            overflow(server.address, told, heard)
             member.send("the end")
             heard.wait_text("heard", "听：the end")
-            loud.shutdown(socket.SHUT_WR)
-            reader.join()
-        assert told.of("dropped")[0].address == deaf.getsockname()
+        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
 
 
 def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
@@ -279,16 +275,6 @@ def test_a_member_who_is_cut_off_and_stays_deaf_is_closed(
         told.wait("joined")
         overflow(server.address, told)
         told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
-
-
-def overflow(address: Address, told: Recorder) -> None:
-    """Say so much that whoever does not read is cut off."""
-    with raw_client(address) as loud:
-        reader = threading.Thread(target=lambda: read_to_end(loud))
-        reader.start()
-        fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
-        loud.shutdown(socket.SHUT_WR)
-        reader.join()
 
 
 def test_what_was_said_is_sent_before_the_server_stops(told: Recorder) -> None:
