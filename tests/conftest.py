@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from chatstages import i18n
 
+from chatstages import i18n
 from tests.support import PATIENCE, Recorder
 
 

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
-from chatstages.runtime.events import Address
 
+from chatstages.runtime.events import Address
 from tests.support import PATIENCE, kill, python, raw_client, read_until
 
 # It serves until its input ends, then says how many seconds `stop` took, and what is left behind.

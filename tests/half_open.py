@@ -16,7 +16,6 @@ import time
 
 from chatstages import stage5_pool
 from chatstages.runtime import options
-
 from tests.support import Recorder, fill, raw_client, read_until
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1  # netdevice(7)

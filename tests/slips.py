@@ -359,6 +359,7 @@ pool.shutdown()
         "FullPool",
         r"""
 ann, ben, eve = come(), come(), come()
+until("recv", 2)  # the workers wait for Ann and Ben
 eve.sendall(b"Hello?\n")
 ann.sendall(b"Welcome!\n")
 hear(eve, b"Welcome!")

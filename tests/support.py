@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chatstages import stage1_oneshot, stage2_session, stage3_threads, stage4_broadcast, stage5_pool
+from chatstages.protocol import COLON
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind
 
@@ -74,9 +75,19 @@ def options(stage: int, name: str = "小明") -> dict[str, str]:
     return {"name": name} if stage == 5 else {}
 
 
+def line_of(event: Event) -> str:
+    """Return the line that stage 5 has passed on for an event "said"."""
+    return f"{event.name}{COLON}{event.text}\n"
+
+
 def connected(stage: Any, *arguments: Any, **options: Any) -> closing[Any]:
     """Connect a client of `stage`; leaving the block closes it."""
     return closing(stage.connect(*arguments, **options))
+
+
+def listening(stage: Any, heard: Recorder) -> dict[str, Any]:
+    """Return the argument with which a client of `stage` tells `heard` what happens, if it receives."""
+    return {"on_event": heard} if stage.ECHOES else {}
 
 
 @contextmanager
@@ -129,6 +140,19 @@ def fill(sock: socket.socket, until: Callable[[], bool], chunk: bytes = b"x" * 6
     while not until():
         assert time.monotonic() < deadline, "waited in vain while sending"
         sock.sendall(chunk)
+
+
+def overflow(address: Address, told: Recorder, *ears: Recorder) -> None:
+    """Say so much in stage 5 that whoever does not read is cut off.
+
+    Not faster than one reads it oneself, and than `ears` hear it, so that nobody else falls behind.
+    """
+    with raw_client(address) as loud:
+        while not told.of("dropped"):  # pytest's timeout ends it
+            loud.sendall((b"x" * 4_000 + b"\n") * 16 + b"over\n")
+            read_until(loud, b"over\n")
+            for ear in ears:
+                ear.wait("received", len(told.of("said")))
 
 
 def python(*arguments: str, lang: str = "en", **kwargs: object) -> subprocess.Popen[str]:

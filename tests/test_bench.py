@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
+
 from chatstages import cli, stage3_threads
 from chatstages.bench import load, measure, peers, picture
 from chatstages.bench.compare import Comparison, LeftOut, Row, choose, measure_in_turn
 from chatstages.bench.load import Figures, Job, load_program, put_load
 from chatstages.bench.peers import ALL, LINE, Failed, Missing, Peer, compiled, running
 from chatstages.bench.picture import Bar, draw_curves, print_bars
-
 from tests.support import PATIENCE, ROOT, Recorder, python, raw_client, read_until
 
 SHORT = Job(members=5, seconds=0.2, warmup=0.05, patience=PATIENCE)

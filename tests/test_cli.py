@@ -15,12 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from chatstages.cli.errors import connecting_problem, listening_problem
 
-from tests.support import PATIENCE, STAGES, python
+from chatstages.cli import serve
+from chatstages.cli.errors import connecting_problem, listening_problem
+from tests.support import PATIENCE, STAGES, kill, python
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 windows = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal or signal")
+
+
+def name_for(stage: int) -> list[str]:
+    """Return the option that spares a person the question for a nickname, where there is one."""
+    return ["--name", "小明"] if STAGES[stage].NEEDS_NAME else []
 
 
 def finish(process: subprocess.Popen[str], text: str = "") -> tuple[int, str, str]:
@@ -62,7 +68,7 @@ def read_line(process: subprocess.Popen[str], expected: str) -> str:
 def test_piped_input_is_chatted_and_shown_by_the_server(stage: int) -> None:
     """A pipe is a keyboard too: `printf … | chatstages chat`."""
     with serving(stage) as (server, address):
-        status, out, err = run("chat", str(stage), address, "--name", "小明", text="你好\n")
+        status, out, err = run("chat", str(stage), address, *name_for(stage), text="你好\n")
         read_line(server, "你好")
         read_line(server, "left")
     assert (status, err) == (0, "")
@@ -74,8 +80,8 @@ def test_piped_input_is_chatted_and_shown_by_the_server(stage: int) -> None:
 def test_exit_leaves_and_is_not_sent(stage: int) -> None:
     """What comes after it is not sent either."""
     with serving(stage) as (server, address):
-        status, out, _err = run("chat", str(stage), address, "--name", "a", text="one\nexit\ntwo\n")
-        said = read_line(server, "said")
+        status, out, _err = run("chat", str(stage), address, *name_for(stage), text="one\nexit\ntwo\n")
+        said = read_line(server, "one")
         assert "left" in read_line(server, "left")
     assert status == 0
     assert "one" in out
@@ -104,7 +110,7 @@ def test_a_message_that_is_too_long_is_reported_and_the_next_is_sent() -> None:
 def test_the_client_says_that_the_server_has_gone_and_ends(stage: int) -> None:
     """In one line, and though its input has not ended."""
     with serving(stage) as (server, address):
-        client = python("-m", "chatstages", "chat", str(stage), address, "--name", "a")
+        client = python("-m", "chatstages", "chat", str(stage), address, *name_for(stage))
         assert client.stdin
         client.stdin.write("hello\n")
         client.stdin.flush()
@@ -113,6 +119,41 @@ def test_the_client_says_that_the_server_has_gone_and_ends(stage: int) -> None:
         assert read_line(client, "closed").strip() == f"The server at {address} has closed the connection."
         assert client.wait(PATIENCE) == 1
         assert client.communicate() == ("", "")
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_client_that_only_speaks_says_that_the_server_has_gone(stage: int) -> None:
+    """It learns that when it sends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        client = python("-m", "chatstages", "chat", str(stage), address)
+        read_line(client, "Connected")
+        conn, _address = server.accept()
+        kill(conn)
+        status, out, err = finish(client, "hello?\n")
+    assert (status, err) == (1, "")
+    assert out == f"The server at {address} has closed the connection.\n"
+
+
+def test_the_last_line_of_piped_input_needs_no_newline() -> None:
+    """It is sent as the others are."""
+    with serving(4) as (_server, address):
+        status, out, _err = run("chat", "4", address, text="one\nlast")
+    assert status == 0
+    assert out.endswith("last\n")
+
+
+def test_a_character_that_the_pipe_cuts_is_sent_whole() -> None:
+    """Input is read in pieces of 64 KiB, which end anywhere: here inside a character."""
+    text = "aa" + "汉" * 30_000
+    with serving(3) as (server, address):
+        run("chat", "3", address, text=f"{text}\n")
+        shown = ""
+        assert server.stdout
+        while " left" not in shown:
+            shown += server.stdout.readline()
+    assert shown.count("汉") == 30_000
+    assert "\ufffd" not in shown
 
 
 @windows
@@ -127,6 +168,26 @@ def test_ctrl_c_ends_a_server_cleanly(stage: int, number: signal.Signals) -> Non
             server.send_signal(number)
             status, out, err = finish(server)
     assert (status, err) == (0, "")
+    assert out.endswith("The server has ended.\n")
+
+
+@windows
+def test_a_second_ctrl_c_changes_nothing() -> None:
+    """While the server ends, which takes half a second here: a member does not take what was said."""
+    with serving(5) as (server, address):
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as deaf:
+            deaf.sendall((b"x" * 4_000 + b"\n") * 400)
+            for _each in range(400):
+                read_line(server, "xxx")
+            server.send_signal(signal.SIGINT)
+            assert server.stdout
+            while server.stdout.readline() != "\n":  # the first one has been noticed
+                pass
+            server.send_signal(signal.SIGINT)
+            status, out, err = finish(server)
+    assert (status, err) == (0, "")
+    assert "bytes unsent" in out
     assert out.endswith("The server has ended.\n")
 
 
@@ -145,6 +206,7 @@ def test_a_reader_who_goes_away_ends_the_server() -> None:
     """As in `chatstages serve 4 | head -1`: no traceback."""
     with serving(4) as (server, address):
         assert server.stdout
+        read_line(server, "Ctrl-C")  # the last of its greeting: what it says next is that somebody has joined
         server.stdout.close()
         host, _colon, port = address.partition(":")
         with socket.create_connection((host, int(port)), timeout=PATIENCE):
@@ -170,11 +232,75 @@ def test_a_newcomer_gets_the_history_that_the_server_was_asked_for() -> None:
     """The last lines, in a terminal too."""
     with serving(5, "--history", "1") as (process, where):
         run("chat", "5", where, "--name", "早", text="一\n二\nexit\n")
-        read_line(process, "早：二")
+        read_line(process, "): 二")
         client = python("-m", "chatstages", "chat", "5", where, "--name", "晚")
         read_line(client, "早：二")
         status, out, _err = finish(client, "exit\n")
         assert (status, "早：一" in out) == (0, False)
+
+
+def test_the_log_of_stage_5_says_names() -> None:
+    """With the address where it helps: a person is who is speaking, not a port."""
+    with serving(5, lang="zh_CN") as (server, address):
+        assert run("chat", "5", address, "--name", "小明", text="大家好\nexit\n")[0] == 0
+        assert re.match(r"小明（127\.0\.0\.1:\d+）：大家好\n", read_line(server, "大家好"))
+        assert read_line(server, "离开") == "小明 已离开\n"
+
+
+def test_members_can_be_told_who_has_joined_and_left() -> None:
+    """In a line that no member could have said."""
+    with serving(5, "--announce") as (_server, address):
+        ann = python("-m", "chatstages", "chat", "5", address, "--name", "Ann")
+        read_line(ann, "Welcome")
+        assert run("chat", "5", address, "--name", "Ben", text="hi\nexit\n")[0] == 0
+        assert [read_line(ann, "Ben") for _each in range(3)] == [
+            "* Ben joined\n",
+            "Ben：hi\n",
+            "* Ben left\n",
+        ]
+        finish(ann, "exit\n")
+
+
+def test_one_connects_before_one_is_asked_for_a_name() -> None:
+    """Nobody thinks about a name for a server that is not there; and why a name will not do is said."""
+    with serving(5) as (_server, address):
+        status, out, err = run("chat", "5", address, text="a：b\n#x\n小明\nhi\nexit\n")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        f"Connected to {address}. A line that says exit leaves.",
+        "Not possible: a nickname has no colon: it ends the name on the wire.",
+        "Not possible: a nickname does not begin with * or #.",
+        "Welcome to the group, 小明!",
+        "小明：hi",
+    ]
+    assert run("chat", "5", address)[:2] == (1, "")
+
+
+def test_a_host_alone_stands_for_the_port_of_the_stage() -> None:
+    """`chat 4 127.0.0.1` is what people type."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.2", 30_004))  # that nothing listens there
+        status, _out, err = run("chat", "4", "127.0.0.2")
+    assert status == 1
+    assert err.startswith("chatstages: There is no server at 127.0.0.2:30004. Start one: ")
+
+
+def test_only_stage_5_knows_names() -> None:
+    """An option that would do nothing is refused."""
+    assert run("chat", "3", "--name", "x")[2] == "chatstages: Only stage 5 knows names: leave out --name.\n"
+    assert "leave out --announce" in run("serve", "4", "--announce")[2]
+
+
+def test_a_server_for_everybody_says_where_others_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.0.0.0 is nobody's address."""
+    monkeypatch.setattr(serve, "own_addresses", lambda: ["192.0.2.7", "198.51.100.3"])
+    said: list[str] = []
+    monkeypatch.setattr(serve, "say", said.append)
+    serve.say_where(4, ("0.0.0.0", 30_004))
+    assert [line.rpartition(" ")[2] for line in said if "chat 4" in line] == [
+        "192.0.2.7:30004",
+        "198.51.100.3:30004",
+    ]
 
 
 def test_only_stage_5_has_a_history() -> None:
@@ -260,7 +386,7 @@ def test_doctor_finds_that_the_stages_run_here() -> None:
 @pytest.mark.parametrize("editing", [True, False], ids=["prompt_toolkit", "plain"])
 @pytest.mark.parametrize(("lang", "gone"), [("en", "has closed the connection"), ("zh_CN", "已断开连接")])
 def test_a_person_at_a_terminal_chats(editing: bool, lang: str, gone: str) -> None:
-    """In a pseudo-terminal: typing, hearing others in between, and being told that the server has gone."""
+    """In a pseudo-terminal: typing, hearing others in between, and being told that the server has ended."""
     import pty
 
     with serving(4) as (server, address):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import ModuleType
 from typing import Any
 
 import pytest
+
 from chatstages.bench import asyncio_room
 from chatstages.faults import (
     a_pool_for_each,
@@ -20,8 +21,7 @@ from chatstages.faults import (
     the_speaker_pays,
 )
 from chatstages.runtime.background import BackgroundServer
-
-from tests.support import PATIENCE, STAGES, Recorder, connected, fill, read_until, stopped
+from tests.support import PATIENCE, STAGES, Recorder, connected, fill, listening, read_until, stopped
 
 FAULTS = [
     a_pool_for_each,
@@ -55,7 +55,7 @@ def group(module: ModuleType, told: Recorder, members: int) -> Iterator[tuple[Ba
         clients = []
         for number in range(members):
             heard = Recorder()
-            client = stack.enter_context(connected(module, server.address, on_event=heard))
+            client = stack.enter_context(connected(module, server.address, **listening(module, heard)))
             client.heard = heard
             told.wait("joined", number + 1)
             clients.append(client)
@@ -162,15 +162,15 @@ def test_the_asyncio_room_must_not_wait_for_one_member(patient: bool, told: Reco
     with asyncio_room.serve(on_event=told, patient=patient) as server, sleeper(server):
         told.wait("joined")
         ann, ann_heard = connect_named(server, "Ann")
-        with ann:
+        with closing(ann):
             told.wait("joined", 2)
             for number in range(100):
                 ann.send(f"{number} " + "blah " * 800)
             if patient:
                 # The server has stopped reading from Ann: her words fill the buffers, and then she waits.
-                ann._sock.settimeout(0.5)
+                ann.sock.settimeout(0.5)
                 with pytest.raises(TimeoutError):
-                    fill(ann._sock, until=lambda: False, chunk=b"x" * 4_000 + b"\n")
+                    fill(ann.sock, until=lambda: False, chunk=b"x" * 4_000 + b"\n")
                 assert len(told.of("said")) < 100
             else:
                 ann_heard.wait_text("received", "99 blah")
@@ -181,7 +181,7 @@ def test_the_asyncio_room_cuts_off_who_leaves_too_much_waiting(told: Recorder) -
     with asyncio_room.serve(on_event=told) as server, sleeper(server):
         told.wait("joined")
         ann, ann_heard = connect_named(server, "Ann")
-        with ann:
+        with closing(ann):
             for _ in range(1_100):
                 ann.send("x" * 4_000)
             ann.send("the end")
@@ -193,7 +193,7 @@ def test_the_asyncio_room_speaks_the_wire_of_stage_5(told: Recorder) -> None:
     """Bad bytes, a line that is too long, a reset: that member's affair."""
     with asyncio_room.serve(on_event=told) as server:
         ann, ann_heard = connect_named(server, "Ann")
-        with ann, socket.create_connection(server.address, PATIENCE) as eve:
+        with closing(ann), socket.create_connection(server.address, PATIENCE) as eve:
             told.wait("joined", 2)
             eve.sendall(b"\xff\n" + b"x" * 20_000 + b"\n")
             told.wait("left")

@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+
 from chatstages.cli import main
 from chatstages.lab import launcher as jupyter
-
 from tests.support import PATIENCE, python, wait_until_listening
 
 NOTEBOOK = """{

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
 
+from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
+from chatstages.lab import client as client_module
 from tests import support
 
 
@@ -122,6 +123,17 @@ def test_older_lines_make_room_and_are_counted(server: ChatServer) -> None:
     assert "400 older lines" in ann._log.value  # 100 are forgotten, 300 kept, and not drawn
 
 
+def test_waiting_goes_on_though_older_lines_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found, and where, is counted from the very first line."""
+    monkeypatch.setattr(client_module, "KEPT", 5)
+    ann = join(start(4), "Ann")
+    for _each in range(20):
+        ann.say("again")
+        ann.wait_for("again")
+    assert ann.lines == ["again"] * 5
+    finish()
+
+
 def test_waiting_has_an_end_and_says_for_what(server: ChatServer) -> None:
     """No cell hangs."""
     ann = join(server, "Ann")
@@ -180,3 +192,16 @@ def test_coming_back_is_possible_though_nobody_noticed_that_the_server_had_gone(
     server.wait_for("left")
     ann.say("Here I am.")
     ann.wait_for("Here I am.")
+
+
+def test_what_had_not_come_back_when_one_left_is_not_taken_for_ones_own(server: ChatServer) -> None:
+    """Another who says the same afterwards is news."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    ann._sent.append("hi")  # it was under way
+    ann.leave()
+    ann.join()
+    server.wait_for("joined", 3)
+    ben.say("hi")
+    ann.wait_for("hi")
+    ann.refresh()
+    assert ann._badge.description == "1 new"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import itertools
+from types import SimpleNamespace
 
 import pytest
+
 from chatstages import i18n, stage1_oneshot, stage2_session, stage3_threads
 from chatstages.lab import ask, compare, source
+from chatstages.lab import painter as painter_module
 from chatstages.lab.painter import Painter
 from chatstages.lab.quiz import read_questions
 from chatstages.lab.reading import pairs
-
 from tests.support import ROOT, Recorder
 
 QUESTIONS = list(read_questions("en"))
@@ -28,7 +30,7 @@ def test_a_module_is_shown_without_its_docstring() -> None:
     """Which is for reading before, not between."""
     text = repr(source(stage2_session))
     assert text.startswith("import socket")
-    assert text.rstrip().endswith("partial(handle_one, on_event=on_event))")
+    assert text.rstrip().endswith("connect = Client")
     ast.parse(text)
 
 
@@ -106,3 +108,22 @@ def test_the_painter_draws_what_has_changed_and_rests() -> None:
         painter.draw_soon(widget)
     told.until(lambda: bool(drawn) and drawn[-1] == 1_000, "the last picture")
     assert len(drawn) < 100
+
+
+def test_the_painter_rests_longer_the_more_it_has_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page takes so many characters a second, all widgets together."""
+    pauses: list[float] = []
+
+    class Pause:
+        def wait(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    class Widget:
+        def draw(self) -> int:
+            return painter_module.RATE // 4
+
+    painter = Painter()
+    painter._changed = {Widget(): None, Widget(): None}
+    monkeypatch.setattr(painter_module, "threading", SimpleNamespace(Event=Pause))
+    painter._work()
+    assert pauses == [painter_module.PAUSE, 0.5]

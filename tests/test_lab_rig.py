@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from chatstages.lab import failures, finish, join, speak, start
-from chatstages.runtime.events import Event
 
+from chatstages import protocol
+from chatstages.lab import failures, finish, join, rig, silent_reader, speak, start
+from chatstages.runtime.events import Event
 from tests.support import PATIENCE, STAGES, connected
 
 ignore_thread_warnings = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -113,6 +115,31 @@ def test_an_exception_that_was_asked_for_is_forgiven() -> None:
     assert failures() == ["ZeroDivisionError: division by zero"]
     assert failures() == []
     finish()
+
+
+def failure_of(act: Callable[[], object]) -> threading.ExceptHookArgs:
+    """Return what Python tells of a thread that ended with the exception of `act`."""
+    try:
+        act()
+    except Exception as error:
+        return threading.ExceptHookArgs((type(error), error, error.__traceback__, None))
+    raise AssertionError("nothing was raised")
+
+
+def test_a_learners_own_error_is_shown_at_once() -> None:
+    """One in our threads only at the end; and both are told then."""
+    shown: list[threading.ExceptHookArgs] = []
+    theirs = failure_of(lambda: 1 / 0)
+    ours = failure_of(lambda: protocol.encode(None))  # type: ignore[arg-type]
+    for failure in (theirs, ours):
+        rig._record(shown.append, failure)
+    assert shown == [theirs]
+    assert [told.partition(":")[0] for told in failures(2)] == ["ZeroDivisionError", "AttributeError"]
+
+
+def test_the_deaf_take_in_next_to_nothing() -> None:
+    """So that whoever sends to them is soon held up."""
+    assert silent_reader(start(4)).getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 10_000
 
 
 def test_a_hook_that_fails_is_noticed_too(monkeypatch: pytest.MonkeyPatch) -> None:

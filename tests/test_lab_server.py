@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from chatstages.faults import the_speaker_pays
 from chatstages.lab import ChatServer, finish, join, start
-
 from tests import support
 
 

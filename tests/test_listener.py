@@ -6,13 +6,14 @@ import errno
 import os
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
-from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.sockets import StoppableSocket
-from chatstages.runtime.waker import StopSignal, Waker
 
-from tests.support import Recorder, raw_client
+from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.sockets import StoppableSocket, Stopped
+from chatstages.runtime.waker import StopSignal, Waker
+from tests.support import PATIENCE, Recorder, raw_client
 
 
 def listening() -> StoppableSocket:
@@ -92,6 +93,49 @@ def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
             os.close(spare)
         assert accepted.wait(10)
         assert running.wait(10)
+
+
+def test_accept_waits_longer_and_longer_while_no_more_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From 10 ms to 1 s: nobody spins, and who can be accepted again does not wait long."""
+    server, waits = listening(), list[float]()
+
+    def fail(_server: socket.socket) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 9:
+            server.stop()
+
+    monkeypatch.setattr(socket.socket, "accept", fail)
+    monkeypatch.setattr(server.stop_signal, "readable", lambda server: not server.stopped)
+    monkeypatch.setattr(server.stop_signal, "wait", wait)
+    with server, pytest.raises(Stopped):
+        server.accept()
+    assert waits == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0])
+
+
+def test_a_client_that_has_gone_again_does_not_hold_up_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has woken us, and there is nobody to accept: we do not wait for another without an end."""
+    server, looks = listening(), iter([True, False])
+    monkeypatch.setattr(server.stop_signal, "readable", lambda server: next(looks))
+    ended = threading.Event()
+
+    def accept() -> None:
+        with suppress(Stopped):
+            server.accept()
+        ended.set()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    held_up = not ended.wait(PATIENCE)
+    if held_up:
+        socket.create_connection(server.getsockname()).close()
+    thread.join()
+    server.close()
+    assert not held_up
 
 
 def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
-from chatstages import i18n
 
+from chatstages import i18n
 from tests.support import ROOT
 
 both_domains = pytest.mark.parametrize("domain", ["chatstages", "argparse"])

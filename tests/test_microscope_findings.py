@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from chatstages import i18n
 from chatstages.faults import (
     a_pool_for_each,
@@ -24,7 +25,6 @@ from chatstages.microscope.pictures import sequence
 from chatstages.microscope.recording import Recording
 from chatstages.microscope.streams import arrows, cuts, streams
 from chatstages.runtime.background import BackgroundServer
-
 from tests.scripted import Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
 
@@ -803,9 +803,17 @@ def test_a_pool_for_each_is_named() -> None:
     assert kinds(scope.recording) == ["ManyPools"]
 
 
+def waiting_workers(recording: Recording) -> list[str]:
+    """Return the workers of `a_pool_that_blocks` that wait for their clients."""
+    waiting = [name for name, doing in list(recording.doing.items()) if doing.kind == "select"]
+    return [name for name in waiting if recording.things[name].name.startswith("handler")]
+
+
 def test_a_pool_that_blocks_is_named() -> None:
     """While the third is not heard, and afterwards."""
     with microscope() as scope, clients(a_pool_that_blocks, 3) as (_server, _told, (ann, ben, eve)):
+        while len(waiting_workers(scope.recording)) < 2:
+            pass  # pytest's timeout ends it
         eve.send("Hello?")
         ann.send("Welcome!")
         for client in (ann, ben, eve):  # else it may be glued to what comes next

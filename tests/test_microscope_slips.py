@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
-
 from tests import slips
 from tests.slips import SLIPS, Slip
 from tests.support import PATIENCE
@@ -66,7 +66,7 @@ def test_nothing_is_named_where_it_is_mended(
 
 
 def stop_with_ctrl_c(tmp_path: Path, source: str, again: bool) -> Scope:
-    """Run a server under the microscope, let one client in, and press Ctrl-C, once or twice."""
+    """Run a server under the microscope, let one client in, and press Ctrl-C, once or until it ends."""
     (tmp_path / "server.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", "chatstages.microscope", "-o", "seen.json", "server.py"]
     with subprocess.Popen(
@@ -80,8 +80,10 @@ def stop_with_ctrl_c(tmp_path: Path, source: str, again: bool) -> Scope:
                 process.send_signal(signal.SIGINT)
                 while "KeyboardInterrupt" not in process.stderr.readline():
                     pass  # pytest's timeout ends it
-                if again:
+                while again and process.poll() is None:  # as a person does, who sees that it goes on
                     process.send_signal(signal.SIGINT)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(MOMENT)
                 process.wait(PATIENCE)
         finally:
             process.kill()

@@ -25,13 +25,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from chatstages import stage4_broadcast
 from chatstages.bench import asyncio_room
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope import recorder as recorders
 from chatstages.microscope.interest import is_of_interest
 from chatstages.microscope.recording import Event, Recording
-
 from tests import microscope_scripts
 from tests.support import PATIENCE, STAGES, Recorder, connected, kill, options, python, read_until
 

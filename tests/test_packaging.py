@@ -9,7 +9,6 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import chatstages
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -17,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rattler import MatchSpec
 
+import chatstages
 from tests.support import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -11,6 +11,7 @@ against the stated mark, in a quiet machine (`make soak`). Rows that have their 
 - EMFILE in accept: test_listener.test_accept_waits_while_no_more_files_may_be_open (and here, timed)
 - a cell run again, the kernel restarted: test_lab_rig.test_a_cell_run_again_…,
   test_a_kernel_ends_though_nobody_stopped_the_server (killed: here)
+- a name that many want: test_stage5_room.test_many_who_want_the_same_name_are_told_apart_quickly
 - the same over a bad network: test_fault_proxy; the room's log in any order of events: test_room_model
 """
 
@@ -31,12 +32,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from chatstages import stage5_pool as stage
-from chatstages.protocol.names import name_key
-from chatstages.runtime import options as socket_options
-from chatstages.stage5_pool import room as stage5_room
-from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
 
+from chatstages import stage5_pool as stage
+from chatstages.runtime import options as socket_options
+from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
 from tests.corpus import CORPUS
 from tests.crowd import Crowd, ServerApart, passed, server_apart, share
 from tests.support import (
@@ -465,21 +464,6 @@ def test_who_floods_the_room_stops_nobody(told: Recorder) -> None:
     shortest = min(map(len, orders.values()))
     assert shortest > 20
     assert len({tuple(order[:shortest]) for order in orders.values()}) == 1
-
-
-def test_a_name_that_many_want_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 300th Ann costs about as much as the second: the room is locked meanwhile."""
-    room, tries = stage5_room.Room(), [0]
-
-    def count(name: str) -> str:
-        tries[0] += 1
-        return name_key(name)
-
-    for _ in range(299):
-        room.claim_name("Ann")
-    monkeypatch.setattr(stage5_room, "name_key", count)
-    assert room.claim_name("Ann") == "Ann(300)"
-    assert tries[0] < 30
 
 
 @soak

@@ -14,14 +14,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from chatstages.protocol.names import name_key
-from chatstages.runtime.events import Event
-from chatstages.stage5_pool import connection as stage5_connection
-from chatstages.stage5_pool import room as stage5_room
-from chatstages.stage5_pool import worker as stage5_worker
-from chatstages.stage5_pool.connection import NOWHERE, Connection
-from chatstages.stage5_pool.room import Room
-from chatstages.stage5_pool.worker import Worker
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,6 +24,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
+from chatstages.protocol.names import name_key
+from chatstages.runtime.events import Event
+from chatstages.stage5_pool import connection as stage5_connection
+from chatstages.stage5_pool import room as stage5_room
+from chatstages.stage5_pool import worker as stage5_worker
+from chatstages.stage5_pool.connection import NOWHERE, Connection
+from chatstages.stage5_pool.room import Room
+from chatstages.stage5_pool.worker import Worker
 
 LOG_SIZE, LOG_LINES, SEND_SIZE = 60, 8, 16
 SIZES: dict[str, Any] = {"LOG_SIZE": LOG_SIZE, "LOG_LINES": LOG_LINES}

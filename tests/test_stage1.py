@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from chatstages import stage1_oneshot as stage
-
 from tests.support import Recorder, connected, raw_client, read_to_end
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from chatstages import stage2_session as stage
-
 from tests.support import Recorder, connected
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from contextlib import ExitStack
+from types import ModuleType
+from typing import Any
+
+import pytest
 
 from chatstages import stage3_threads as stage
+from chatstages import stage4_broadcast
+from tests.support import PATIENCE, Recorder, connected, raw_client, read_to_end
 
-from tests.support import Recorder, connected, raw_client
+# Stage 4 has the same threads.
+threaded = pytest.mark.parametrize("module", [stage, stage4_broadcast])
 
 
 def test_forty_clients_are_all_heard(told: Recorder) -> None:
@@ -46,3 +55,66 @@ def test_threads_end_with_their_clients(told: Recorder) -> None:
             told.wait("left", n)
         names = {thread.name for thread in threading.enumerate()}
         assert threading.active_count() <= before + 1, names
+
+
+@threaded
+def test_ended_threads_are_forgotten(
+    module: ModuleType, told: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of those to join at the end does not grow with everybody who ever came."""
+    made: list[weakref.ref[threading.Thread]] = []
+
+    class Noted(threading.Thread):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(weakref.ref(self))
+
+    def outlive(number: int) -> None:
+        """Let a client come and go, and its thread end."""
+        with raw_client(server.address):
+            told.wait("joined", number)
+        if thread := made[-1]():
+            thread.join(PATIENCE)
+
+    monkeypatch.setattr(module, "Thread", Noted)
+    with module.serve(on_event=told) as server:
+        for number in range(1, 11):
+            outlive(number)
+        gc.collect()
+        assert sum(thread() is not None for thread in made) <= 1
+
+
+class NoThread(threading.Thread):
+    """A thread where the system gives us no more."""
+
+    def start(self) -> None:
+        """Fail as Python does."""
+        raise RuntimeError("can't start new thread")
+
+
+@threaded
+def test_who_gets_no_thread_is_turned_away(
+    module: ModuleType, told: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees the end, instead of waiting for ever; and the next one is served as usual."""
+    monkeypatch.setattr(module, "Thread", NoThread)
+    with module.serve(on_event=told) as server:
+        with raw_client(server.address) as sock:
+            assert read_to_end(sock) == b""
+        monkeypatch.setattr(module, "Thread", threading.Thread)
+        with raw_client(server.address) as sock:
+            sock.sendall(b"hello")
+            told.wait_text("said", "hello")
+
+
+@threaded
+def test_a_server_whose_last_client_got_no_thread_can_be_stopped(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that has never started cannot be joined."""
+    reported: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: reported.append(failure.exc_value))
+    monkeypatch.setattr(module, "Thread", NoThread)
+    with module.serve() as server, raw_client(server.address) as sock:
+        assert read_to_end(sock) == b""
+    assert reported == []

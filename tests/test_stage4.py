@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
-from chatstages import stage4_broadcast as stage
 
+from chatstages import stage4_broadcast as stage
+from chatstages.runtime.events import Event
+from chatstages.runtime.sockets import StoppableSocket
+from chatstages.runtime.waker import StopSignal
 from tests.support import (
     STAGES,
     Recorder,
@@ -159,7 +163,7 @@ def test_stop_ends_a_server_in_the_middle_of_a_stalled_send(number: int, told: R
 
 
 def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) -> None:
-    """It holds up the speaker for SEND_TIMEOUT at most, once; the others go on."""
+    """It holds up the speaker for SEND_TIMEOUT at most, once, and has left; the others go on."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
         with connected(stage, server.address, heard) as client, raw_client(server.address) as loud:
@@ -172,9 +176,8 @@ def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) 
             heard.wait_text("received", "the end")
             loud.shutdown(socket.SHUT_WR)
             reader.join()
-    (dropped,) = told.of("dropped")
-    assert dropped.address != heard.events[0].address
-    assert deaf.fileno() == -1
+        told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
+        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
 
 
 def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) -> None:
@@ -202,3 +205,78 @@ def test_raw_clients_hear_what_was_sent_and_nothing_else() -> None:
     with stage.serve() as server, raw_client(server.address) as sock:
         sock.sendall("你好".encode())
         assert read_until(sock, "好".encode()) == "你好".encode()
+
+
+@pytest.fixture
+def stop() -> Iterator[StopSignal]:
+    """Give what stops a server, to a test that has no server."""
+    made = StopSignal()
+    yield made
+    made.close()
+
+
+class Peer:
+    """As much of a connection as a broadcast uses: when it is to send, it does what the test wants."""
+
+    def __init__(self, act: Callable[[], object], signal: StopSignal) -> None:
+        self.sends = 0
+        self._act, self._signal = act, signal
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the server was stopped."""
+        return self._signal.is_set()
+
+    def sendall(self, data: bytes) -> None:
+        """Count, and act."""
+        self.sends += 1
+        self._act()
+
+    def shutdown(self, how: int) -> None:
+        """Do nothing."""
+
+
+def group_of(hook: Recorder, *peers: Peer) -> stage.Group:
+    """Return a group whose members are `peers`, at ports from 1 on."""
+    group = stage.Group(hook)
+    for number, peer in enumerate(peers, start=1):
+        group.members[peer] = ("peer", number)  # type: ignore[index]
+    return group
+
+
+def test_that_a_member_was_dropped_is_told_once(told: Recorder, stop: StopSignal) -> None:
+    """Though two who speak at the same time both find out."""
+
+    def fail() -> None:
+        if slow.sends == 1:
+            group.broadcast("what another says meanwhile")
+        raise TimeoutError
+
+    slow = Peer(fail, stop)
+    group = group_of(told, slow)
+    group.broadcast("hello")
+    assert slow.sends == 2
+    assert [event.address for event in told.events] == [("peer", 1)]
+
+
+def test_a_broadcast_ends_when_the_server_is_stopped(told: Recorder, stop: StopSignal) -> None:
+    """A room full of members who do not read cannot hold up the end, one after the other."""
+    first, second = Peer(stop.set, stop), Peer(stop.set, stop)
+    group_of(told, first, second).broadcast("hello")
+    assert (first.sends, second.sends) == (1, 0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_is_served_no_more_is_no_member(fails: bool, stop: StopSignal) -> None:
+    """Whether it has left or its handler has failed: nobody sends to a closed connection."""
+
+    def hook(event: Event) -> None:
+        if fails and event.kind == "said":
+            raise LookupError
+
+    group, (ours, theirs) = stage.Group(hook), socket.socketpair()
+    theirs.sendall(b"hello")
+    theirs.close()
+    with suppress(LookupError):
+        stage.handle(StoppableSocket(fileno=ours.detach(), stop_signal=stop), ("member", 1), group)
+    assert group.members == {}

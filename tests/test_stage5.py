@@ -9,19 +9,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+
 from chatstages import stage5_pool as stage
 from chatstages.protocol.framing import MAX_LINE
-from chatstages.protocol.names import name_key
 from chatstages.runtime.events import Address, Event
 from chatstages.stage5_pool import connection as stage5_connection
-from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool import server as server_module
-from chatstages.stage5_pool.connection import SEND_SIZE
-from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
 from chatstages.stage5_pool.server import POOL_SIZE
 from chatstages.stage5_pool.worker import Worker
-
-from tests.support import Recorder, connected, fill, kill, raw_client, read_to_end, read_until, stopped
+from tests.support import (
+    Recorder,
+    connected,
+    kill,
+    line_of,
+    overflow,
+    raw_client,
+    read_to_end,
+    read_until,
+    stopped,
+)
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -102,20 +108,10 @@ def test_a_client_that_has_sent_a_newline_is_never_cut(told: Recorder) -> None:
         pass_pauses(server.address, told, 3)
         sock.sendall("半\n".encode())
         told.wait("said", 5)
-    assert [event.text for event in told.of("said") if "小明" in event.text] == ["小明：一\n", "小明：二半\n"]
-
-
-def test_a_client_of_a_server_without_lines_hears_it_all_the_same(heard: Recorder) -> None:
-    """The server of the tutorial's own script passes on what it receives, newline or not."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with connected(stage, server.getsockname(), "小明", heard):
-            conn, _address = server.accept()
-            with conn:
-                conn.sendall("小红：你好".encode())
-                heard.wait("received", 1)
-                conn.sendall("小明：嗯\n小红：再见".encode())
-                heard.wait("received", 3)
-    assert [event.text for event in heard.of("received")] == ["小红：你好", "小明：嗯", "小红：再见"]
+    assert [line_of(event) for event in told.of("said") if event.name == "小明"] == [
+        "小明：一\n",
+        "小明：二半\n",
+    ]
 
 
 def test_nobody_speaks_in_the_name_of_another(heard: Recorder, told: Recorder) -> None:
@@ -178,58 +174,29 @@ def test_a_raw_client_too_is_heard_after_a_message_that_was_too_long(told: Recor
         told.wait("refused")
         pass_pauses(server.address, told, 3)
         sock.sendall("小明：short".encode())
-        told.wait_text("said", "小明：short")
-
-
-def test_the_client_refuses_to_send_what_is_too_long() -> None:
-    """Before it is lost, and so that the person knows."""
-    with stage.serve() as server, connected(stage, server.address, "小明") as member:
-        with pytest.raises(ValueError, match="4096 bytes"):
-            member.send("汉" * 2_000)
-
-
-def test_several_lines_are_several_messages(heard: Recorder) -> None:
-    """Each with its name; an empty one is none."""
-    with stage.serve() as server, connected(stage, server.address, "小明", heard) as member:
-        member.send("一\n\n二")
-        heard.wait("received", 2)
-    assert [event.text for event in heard.of("received")] == ["小明：一", "小明：二"]
-
-
-@pytest.mark.parametrize("name", [" ", "a：b", "x" * 40])
-def test_a_client_needs_a_usable_name(name: str) -> None:
-    """The error comes before the connection."""
-    with stage.serve() as server, pytest.raises(ValueError, match="nickname"):
-        stage.connect(server.address, name)
+        told.wait_text("said", "short")
 
 
 def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, heard: Recorder) -> None:
     """It is a number that falls behind; when the log has forgotten its place, it is out."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
         told.wait("joined")
-        with (
-            raw_client(server.address) as loud,
-            connected(stage, server.address, "听", heard) as member,
-        ):
-            told.wait("joined", 3)
-            reader = threading.Thread(target=lambda: [None for _ in iter(lambda: loud.recv(65_536), b"")])
-            reader.start()
-            fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
+        with connected(stage, server.address, "听", heard) as member:
+            told.wait("joined", 2)
+            overflow(server.address, told, heard)
             member.send("the end")
             heard.wait_text("received", "听：the end")
-            loud.shutdown(socket.SHUT_WR)
-            reader.join()
-        assert told.of("dropped")[0].address == deaf.getsockname()
+        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
 
 
 def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
     """Forty members, three threads: one that accepts, and two workers."""
     before = threading.active_count()
-    with stage.serve(on_event=told) as server, ExitStack() as stack:
+    with stage.serve(on_event=told, workers=2) as server, ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(raw_client(server.address))
         told.wait("joined", 40)
-        assert threading.active_count() == before + 1 + POOL_SIZE
+        assert threading.active_count() == before + 1 + 2
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -244,26 +211,6 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
             member.send("here")
             for ear in ears[: n + 1]:
                 ear.wait_text("received", f"m{n}：here")
-
-
-def test_the_log_forgets_whole_lines_from_its_beginning() -> None:
-    """So memory is bounded, and what is left begins with a whole line."""
-    room = stage5_room.Room()
-    for _ in range(2 * LOG_SIZE // 1_000):
-        room.append([b"x" * 999 + b"\n"])
-    start, end = room.bounds()
-    assert LOG_SIZE - 1_000 < end - start <= LOG_SIZE
-    assert start % 1_000 == 0
-    assert room.read(end, SEND_SIZE) == b""
-    assert room.read(start - 1, SEND_SIZE) == b""
-    assert len(room.read(start, SEND_SIZE)) == SEND_SIZE
-
-
-def test_the_log_keeps_so_many_lines_at_most() -> None:
-    """Short ones too are forgotten in the end."""
-    room = stage5_room.Room()
-    room.append([b"x\n"] * (LOG_LINES + 10))
-    assert room.bounds() == (20, 2 * (LOG_LINES + 10))
 
 
 def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,16 +246,6 @@ def test_senseless_options_are_refused() -> None:
         stage.serve(workers=0)
     with pytest.raises(ValueError, match="history=-1"):
         stage.serve(history=-1)
-
-
-def test_a_newcomer_gets_half_the_log_at_most() -> None:
-    """However many lines were promised: with all of it, the next line would push the newcomer off."""
-    room = stage5_room.Room()
-    room.append([b"x" * 999 + b"\n"] * (LOG_SIZE // 1_000))
-    _start, end = room.bounds()
-    assert end - LOG_SIZE // 2 <= room.offset_for_newcomer(1 << 20) < end
-    assert room.offset_for_newcomer(0) == end
-    assert room.offset_for_newcomer(3) == end - 3_000
 
 
 def test_who_says_a_great_deal_at_once_is_heard_in_turns_and_completely(
@@ -359,20 +296,10 @@ def test_a_member_who_is_cut_off_and_stays_deaf_is_closed(
         told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
 
 
-def overflow(address: Address, told: Recorder) -> None:
-    """Say so much that whoever does not read is cut off."""
-    with raw_client(address) as loud:
-        reader = threading.Thread(target=lambda: read_to_end(loud))
-        reader.start()
-        fill(loud, lambda: bool(told.of("dropped")), (b"x" * 4_000 + b"\n") * 16)
-        loud.shutdown(socket.SHUT_WR)
-        reader.join()
-
-
 def test_what_was_said_is_sent_before_the_server_stops(told: Recorder) -> None:
     """To members of every worker, though more was waiting than their buffers hold."""
     text = "x" * 4_000
-    with stage.serve(on_event=told) as server, ExitStack() as stack:
+    with stage.serve(on_event=told, workers=2) as server, ExitStack() as stack:
         ears = [stack.enter_context(raw_client(server.address)) for _ in range(4)]
         speaker = stack.enter_context(raw_client(server.address))
         told.wait("joined", 5)
@@ -396,7 +323,7 @@ def test_what_could_not_be_sent_before_the_server_stops_is_counted(told: Recorde
             assert stopped(server)
             got = len(read_to_end(deaf))
     reason = next(event.text for event in told.of("dropped") if event.address == told.events[0].address)
-    said = sum(len(event.text.encode()) for event in told.of("said"))
+    said = sum(len(line_of(event).encode()) for event in told.of("said"))
     assert reason == f"the server was stopped, {said - got} bytes unsent"
 
 
@@ -484,19 +411,6 @@ def test_a_burst_of_many_throws_nobody_out(told: Recorder) -> None:
     assert told.of("dropped") == []
 
 
-def test_many_who_want_the_same_name_are_told_apart_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when half of them have left: a number is given once, so the search is short."""
-    room, tries = stage5_room.Room(), [0]
-    names = [room.claim_name("Ann") for _ in range(400)]
-    for name in names[::2]:
-        room.release_name(name)
-    key = name_key
-    monkeypatch.setattr(stage5_room, "name_key", lambda name: tries.append(1) or key(name))  # type: ignore[func-returns-value]
-    again = [room.claim_name("Ann") for _ in range(100)]
-    assert len({*again, *names[1::2]}) == 300
-    assert len(tries) < 100 * 15
-
-
 def test_what_a_member_misses_that_leaves_while_it_is_behind_is_counted(told: Recorder) -> None:
     """It says that it will speak no more (FIN), with much of the log still ahead of it."""
     with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
@@ -508,7 +422,7 @@ def test_what_a_member_misses_that_leaves_while_it_is_behind_is_counted(told: Re
             missed = told.wait("dropped")[0]
             got = len(read_to_end(slow))
             told.until(lambda: Event("left", slow.getsockname()) in told.events, "it to leave")
-    said = sum(len(event.text.encode()) for event in told.of("said"))
+    said = sum(len(line_of(event).encode()) for event in told.of("said"))
     assert missed.address == told.of("joined")[0].address
     assert 0 < int(missed.text.split()[3]) <= said - got
 
@@ -520,7 +434,7 @@ def test_half_a_line_of_one_who_was_killed_is_not_passed_on(told: Recorder) -> N
         read_until(ben, b"hi\n")
         kill(ben)
         told.wait("left")
-    assert [event.text for event in told.of("said")] == ["Ben：hi\n"]
+    assert [line_of(event) for event in told.of("said")] == ["Ben：hi\n"]
 
 
 def test_one_who_said_much_and_left_is_let_go_soon(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

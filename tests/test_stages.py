@@ -11,10 +11,10 @@ import sys
 from types import ModuleType
 
 import pytest
+
 from chatstages import stage2_session, stage3_threads, stage4_broadcast
 from chatstages.stage1_oneshot import serve as serve_one
 from chatstages.stage5_pool import client as stage5_client
-
 from tests.support import ROOT, STAGES, Recorder, connected, kill, options, raw_client, read_to_end, stopped
 
 every_stage = pytest.mark.parametrize("stage", STAGES)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from chatstages.protocol.framing import MAX_LINE, Decoder, LineDecoder, encode
-from chatstages.protocol.names import check_name, name_key
-from chatstages.text import clean, one_line
+
+from chatstages.protocol.framing import LINE_PAUSE, MAX_LINE, RAW_PAUSE, Decoder, LineDecoder, encode
+from chatstages.protocol.names import check_name, name_key, usable_name
+from chatstages.text import clean, columns, one_line
 
 TEXT = "小明：你好，👩‍🏫 ok\nbob：a\tb\r\n\n再见\n"
 MESSAGES = ["小明：你好，👩‍🏫 ok", "bob：a\tb", "", "再见"]
@@ -54,6 +55,11 @@ def test_what_people_write_stays_as_it_is() -> None:
     assert clean(text) == text
 
 
+def test_full_width_characters_take_two_columns() -> None:
+    """Not Chinese ones alone: letters and marks of a Chinese keyboard, too."""
+    assert [columns(text) for text in ("a", "你", "Ａ", "：", "a你Ａ：")] == [1, 2, 2, 2, 7]
+
+
 def test_half_a_character_is_kept_back_and_given_up_at_the_end() -> None:
     """So nothing that was sent is lost without a trace."""
     decoder = Decoder()
@@ -77,6 +83,18 @@ def test_a_pause_ends_the_message_of_a_raw_client() -> None:
     assert lines.feed("好".encode()[-1:]) == []
     assert lines.flush() == ["好"]
     assert not lines.waiting
+
+
+def test_one_waits_longer_for_the_rest_of_a_line_than_for_more_of_a_raw_message() -> None:
+    """And for nothing where nothing has begun."""
+    lines = LineDecoder()
+    assert lines.patience is None
+    lines.feed(b"a")
+    assert lines.patience == RAW_PAUSE
+    lines.feed(b"\n")
+    assert lines.patience is None
+    lines.feed(b"b")
+    assert lines.patience == LINE_PAUSE
 
 
 def test_one_newline_and_a_client_is_raw_no_more() -> None:
@@ -105,14 +123,35 @@ def test_a_message_of_just_the_limit_is_not_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "a：b", "a\nb", "\x1b[2Jx", "x" * 33, "*", "#1", "\u200b", "\u3164"]
+    ("name", "reason"),
+    [
+        ("", "visible"),
+        ("  ", "visible"),
+        ("\u200b", "visible"),
+        ("\u3164", "visible"),
+        ("a：b", "colon"),
+        ("\x1b[2Jx", "control"),
+        ("x" * 33, "at most 32"),
+        ("ｶﾞ" * 17, "at most 32"),
+        ("a" + " " * 200 + "b", "at most 32"),
+        ("x" * 1_000_000, "at most 32"),
+        ("*", "begin"),
+        ("#1", "begin"),
+    ],
 )
-def test_what_cannot_be_a_nickname(name: str) -> None:
-    """Nothing to see, more than one line, the colon, the beginnings of the server's own lines."""
-    if name == "a\nb":
-        assert check_name(name) == "a b"
-    else:
-        assert check_name(name) is None
+def test_what_cannot_be_a_nickname(name: str, reason: str) -> None:
+    """Nothing to see, too much of it, the colon, the beginnings of the server's own lines; and why."""
+    assert usable_name(name) is None
+    with pytest.raises(ValueError, match=reason):
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a\nb", "a b"), (" 小  明 ", "小 明"), ("x" * 32, "x" * 32), ("ｶﾞ" * 16, "ｶﾞ" * 16)]
+)
+def test_a_nickname_is_at_most_32_characters_on_one_line(name: str, shown: str) -> None:
+    """Counted as they are shown: a half-width letter and its mark are two."""
+    assert check_name(name) == shown
 
 
 @pytest.mark.parametrize(
@@ -151,7 +190,7 @@ def test_a_carriage_return_does_not_count() -> None:
 )
 def test_nobody_is_called_like_the_server_or_like_two(name: str) -> None:
     """In whatever dress: full-width, behind something invisible, with another colon, or grown by NFKC."""
-    assert check_name(name) is None
+    assert usable_name(name) is None
 
 
 @pytest.mark.parametrize(

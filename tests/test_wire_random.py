@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 
 import pytest
+
 from chatstages.protocol.framing import LineDecoder
 from chatstages.text import clean
-
 from tests import fuzz_wire
 
 

@@ -78,6 +78,8 @@ class StopSignal(Waker):
 
         False means that `set` has been called, or that `timeout` seconds have passed.
         """
+        if sock.fileno() == -1:
+            return True  # it is closed: the call says so at once
         return sock in self._wait_for(sock, self, timeout=timeout) and not self.is_set()
 
     def _wait_for(

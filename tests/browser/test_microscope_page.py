@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from chatstages.i18n import LANGUAGES, use
 from chatstages.microscope.pictures import board, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.style import Picture
-
 from tests.browser.conftest import Page
 from tests.scripted import calm, crossed, frozen, merged
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from chatstages.stage5_pool import room as stage5_room
 
 

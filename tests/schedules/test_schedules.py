@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from chatstages.runtime.events import Event
 from chatstages.runtime.waker import StopSignal
 from chatstages.stage5_pool import room as stage5_room
