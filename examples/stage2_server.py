@@ -1,6 +1,6 @@
 # Stage 2, server: receive messages until the client disconnects.
 # Still wrong: a second client is not served; one recv is taken for one message
-# (coalesced, split); a character split between two recvs is shown as �.
+# (coalesced, split); a character split in two is shown as �.
 import socket
 import sys
 

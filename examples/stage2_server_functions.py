@@ -1,5 +1,5 @@
 # Stage 2, server, in functions. Still wrong: a second client is not served; one recv is
-# taken for one message (coalesced, split); a character split between two recvs is �.
+# taken for one message (coalesced, split); a character split in two is shown as �.
 import socket
 import sys
 

@@ -1,6 +1,6 @@
 # Stage 3, server: a thread for each client. Still wrong: clients do not receive each
 # other's messages; one recv is taken for one message (coalesced, split); a character
-# split between two recvs is shown as �; the number of threads has no limit.
+# split in two is shown as �; the number of threads has no limit.
 import socket
 import sys
 from threading import Thread

@@ -1,5 +1,5 @@
 # Stage 4, client: a second thread receives while the main thread waits for input.
-# Still wrong: one recv is taken for one message (coalesced, split; a split character is
+# Still wrong: one recv is taken for one message (coalesced, split, a split character is
 # �); control characters are shown as they are; a message may land in the line you type.
 import socket
 import sys
@@ -24,10 +24,10 @@ if __name__ == "__main__":
         client = socket.create_connection(("127.0.0.1", port))  # socket(), connect()
     except ConnectionRefusedError:
         sys.exit(f"No server is listening on port {port}. Start the server first.")
-    print("Connected. Type a message and press Enter; exit leaves.")
     receiver = Thread(target=receive, args=(client,), daemon=True)
-    receiver.start()  # daemon: it does not keep the program running if it never ends
     try:
+        print("Connected. Type a message and press Enter; exit leaves.")
+        receiver.start()  # daemon: the program can end without it
         while receiver.is_alive():
             message = input()
             if message == "exit":

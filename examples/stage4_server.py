@@ -39,9 +39,9 @@ if __name__ == "__main__":
         print(f"Listening on port {port}. Ctrl-C (Windows: Ctrl-Break) ends it.")
         while True:
             conn, address = server.accept()
-            print("Connected:", address)
             with lock:
                 members.append(conn)
+            print("Connected:", address)
             Thread(target=handle, args=(conn, address), daemon=True).start()
     except (KeyboardInterrupt, OSError) as error:  # daemon threads end with this one
         print("Stopped:", type(error).__name__, error)

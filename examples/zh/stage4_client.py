@@ -24,10 +24,10 @@ if __name__ == "__main__":
         client = socket.create_connection(("127.0.0.1", port))  # 含 connect()
     except ConnectionRefusedError:
         sys.exit(f"连接失败：端口 {port} 上没有服务端，请先启动服务端。")
-    print("已连接。输入消息后按回车发送，输入 exit 退出。")
     receiver = Thread(target=receive, args=(client,), daemon=True)
-    receiver.start()  # 守护线程：程序退出时不用等它
     try:
+        print("已连接。输入消息后按回车发送，输入 exit 退出。")
+        receiver.start()  # 守护线程：程序退出时不用等它
         while receiver.is_alive():
             message = input()
             if message == "exit":

@@ -38,9 +38,9 @@ if __name__ == "__main__":
         print(f"服务端已启动，端口 {port}。按 Ctrl-C 结束（Windows 按 Ctrl-Break）。")
         while True:
             conn, address = server.accept()
-            print("客户端已连接：", address)
             with lock:
                 members.append(conn)
+            print("客户端已连接：", address)
             Thread(target=handle, args=(conn, address), daemon=True).start()
     except (KeyboardInterrupt, OSError) as error:  # 守护线程随主线程结束
         print("服务端已停止：", type(error).__name__, error)
