@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-LONG = 8_000_000  # bytes: more than the buffers of a connection hold
+LONG = 6_000_000  # bytes: more than the buffers of a connection hold
 
 
 class Script:
@@ -51,10 +51,10 @@ class Script:
     def _input(self, _prompt: str = "") -> str:
         return self.typed.get()
 
-    def wait_for(self, text: str) -> None:
-        """Wait until it has printed `text`."""
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until it has printed `text`, so many times."""
         with self._changed:
-            self._changed.wait_for(lambda: text in self._printed)  # the test's own patience ends it
+            self._changed.wait_for(lambda: self._printed.count(text) >= times)  # the test's patience ends it
 
 
 def listening(script: Script) -> int:
@@ -78,10 +78,10 @@ def connected(port: int, keep: int = 0) -> socket.socket:
 
 def read(sock: socket.socket, size: int) -> bytes:
     """Receive so many bytes."""
-    data = b""
+    data = bytearray()
     while len(data) < size and (more := sock.recv(min(size - len(data), 65_535))):
         data += more
-    return data
+    return bytes(data)
 
 
 def coalesced(script: Script) -> None:
@@ -143,14 +143,15 @@ def mixed(script: Script) -> None:
     script.held.set()
     port = listening(script)
     with connected(port) as quick, connected(port) as talker, connected(port, keep=65_536) as slow:
+        script.wait_for("127.0.0.1", 3)  # the addresses of the clients
         quick_has, talker_has = Reader(quick), Reader(talker)
         threading.Thread(target=talker.sendall, args=(b"x" * LONG,), daemon=True).start()
-        quick_has.wait_for(lambda data: len(data) > 200_000)  # so the first pieces have been sent to all
+        quick_has.wait_for(lambda: quick_has.count > 200_000)  # so the first pieces have been sent to all
         quick.sendall(b"hello")
-        quick_has.wait_for(lambda data: b"hello" in data)
+        quick_has.wait_for(lambda: quick_has.greeted)
         assert b"hello" in read(slow, LONG + 5)
         for reader in (quick_has, talker_has):
-            reader.wait_for(lambda data: len(data) == LONG + 5)
+            reader.wait_for(lambda reader=reader: reader.count == LONG + 5)  # type: ignore[misc]
         for sock in (quick, talker):
             sock.shutdown(socket.SHUT_RDWR)  # their readers wait on them
 
@@ -160,6 +161,7 @@ def blocked(script: Script) -> None:
     script.held.set()
     port = listening(script)
     with connected(port) as talker, connected(port, keep=4_096):
+        script.wait_for("127.0.0.1", 2)
         Reader(talker)
         talker.settimeout(1)  # seconds: for so long the server has then taken nothing
         with suppress(TimeoutError):
@@ -170,23 +172,27 @@ def blocked(script: Script) -> None:
 
 
 class Reader:
-    """A thread that reads all that comes."""
+    """A thread that reads all that comes, and looks out for “hello”."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._changed, self._data = sock, threading.Condition(), bytearray()
+        self._sock, self._changed = sock, threading.Condition()  # Guards count and greeted.
+        self.count, self.greeted = 0, False
         threading.Thread(target=self._read, daemon=True).start()  # nobody joins it: the process ends
 
     def _read(self) -> None:
+        before = b""
         with suppress(OSError):
             while data := self._sock.recv(1 << 20):
                 with self._changed:
-                    self._data += data
+                    self.count += len(data)
+                    self.greeted = self.greeted or b"hello" in before + data
                     self._changed.notify_all()
+                before = data[-4:]
 
-    def wait_for(self, condition: Callable[[bytearray], bool]) -> None:
-        """Wait until `condition` holds for all that has come."""
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds."""
         with self._changed:
-            self._changed.wait_for(lambda: condition(self._data))
+            self._changed.wait_for(condition)
 
 
 def log_grows(script: Script) -> None:
