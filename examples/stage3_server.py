@@ -25,5 +25,5 @@ if __name__ == "__main__":
             conn, address = server.accept()
             print("Connected:", address)
             Thread(target=handle, args=(conn, address), daemon=True).start()
-    except (KeyboardInterrupt, OSError) as error:  # daemon threads end with this one
+    except (KeyboardInterrupt, OSError) as error:  # the daemon threads end, too
         print("Stopped:", type(error).__name__, error)

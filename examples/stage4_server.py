@@ -1,7 +1,7 @@
 # Stage 4, server: a group chat. What one client sends, every client receives.
-# Still wrong: one recv is taken for one message (coalesced, split, long ones of two
-# members mixed); a member that does not read blocks every thread that sends to it;
-# no nicknames; control characters are passed on as they are.
+# Still wrong: one recv is taken for one message (coalesced, split); two sent at once
+# may arrive in different order, long ones mixed; a member that does not read blocks all
+# senders; no nicknames; control characters pass unchanged; threads without a limit.
 import socket
 import sys
 from threading import Lock, Thread
@@ -43,5 +43,5 @@ if __name__ == "__main__":
                 members.append(conn)
             print("Connected:", address)
             Thread(target=handle, args=(conn, address), daemon=True).start()
-    except (KeyboardInterrupt, OSError) as error:  # daemon threads end with this one
+    except (KeyboardInterrupt, OSError) as error:  # the daemon threads end, too
         print("Stopped:", type(error).__name__, error)

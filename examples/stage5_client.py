@@ -52,7 +52,7 @@ if __name__ == "__main__":
     except (KeyboardInterrupt, EOFError):  # Ctrl-C, or the end of the input
         print()
     except ConnectionError:
-        receiver.join(2)  # it says so
+        receiver.join(2)  # it prints the line above
     leaving = True
     if receiver.is_alive():
         client.shutdown(socket.SHUT_WR)  # the server's recv returns b"", and it closes

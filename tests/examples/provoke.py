@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -233,7 +234,7 @@ def nothing_for_the_others(lang: str, script: str, _folder: Path) -> set[str]:
         one.sendall(b"hello")
         server.wait_for("hello")
         one.close()
-        two.shutdown(1)  # SHUT_WR
+        two.shutdown(socket.SHUT_WR)
         assert two.recv(1) == b""
     return set()
 
@@ -258,7 +259,7 @@ def no_nickname(lang: str, script: str, _folder: Path) -> set[str]:
     with server, connect(port) as one, connect(port) as two:
         server.wait_for(WORDS[lang]["connected"], 2)
         one.sendall(b"hello")
-        one.shutdown(1)  # SHUT_WR
+        one.shutdown(socket.SHUT_WR)
         server.wait_for(WORDS[lang]["disconnected"])
         assert receive_until(two, b"hello") == b"hello"
     return set()

@@ -69,7 +69,6 @@ class Fault(NamedTuple):
     shown: list[Shown]
 
 
-ONE_RECV: list[Shown] = [(together("coalesced"), COALESCED), (together("split"), COALESCED)]
 NO_DELIMITER = Fault(
     "nothing marks where a message ends", "消息没有结束标记", [(together("client_sends"), COALESCED)]
 )
@@ -80,7 +79,9 @@ NOTICES_LATE = Fault(
 )
 ONE_CLIENT = Fault("a second client is not served", "不能服务第二个客户端", [(a_second_client, None)])
 ONE_RECV_IN_A_SERVER = Fault(
-    "one recv is taken for one message (coalesced, split)", "把一次 recv 当成一条消息（粘包、半包）", ONE_RECV
+    "one recv is taken for one message (coalesced, split)",
+    "把一次 recv 当成一条消息（粘包、半包）",
+    [(together("coalesced"), COALESCED), (together("split"), COALESCED)],
 )
 CHUNKS_DECODED = Fault(
     "a character split in two is shown as �",
@@ -132,18 +133,20 @@ FAULTS = {
     ],
     "stage3_client.py": [NO_DELIMITER, NOTICES_LATE],
     "stage4_server.py": [
+        ONE_RECV_IN_A_SERVER,
         Fault(
-            "one recv is taken for one message (coalesced, split, long ones of two members mixed)",
-            "把一次 recv 当成一条消息（粘包、半包，两个成员的长消息会混在一起）",
-            [*ONE_RECV, (together("mixed"), MIXED)],
+            "two sent at once may arrive in different order, long ones mixed",
+            "两人同时发送，各成员收到的顺序可能不同，长消息会混在一起",
+            [(together("mixed"), MIXED)],
         ),
         Fault(
-            "a member that does not read blocks every thread that sends to it",
+            "a member that does not read blocks all senders",
             "有成员不接收数据，给它发送的线程都会阻塞",
             [(together("blocked"), BLOCKED)],
         ),
         Fault("no nicknames", "没有昵称", [(no_nickname, None)]),
-        Fault("control characters are passed on as they are", "控制字符原样转发", [(screen_command, SCREEN)]),
+        Fault("control characters pass unchanged", "控制字符原样转发", [(screen_command, SCREEN)]),
+        Fault("threads without a limit", "线程数没有上限", [(a_thread_for_each, None)]),
     ],
     "stage4_client.py": [
         Fault(
