@@ -26,7 +26,7 @@ from chatstages.microscope.recording import Recording
 from chatstages.microscope.streams import arrows, cuts, streams
 from chatstages.runtime.background import BackgroundServer
 from tests.scripted import Script, calm, chat, crossed, frozen, merged
-from tests.support import PATIENCE, STAGES, Recorder, options
+from tests.support import PATIENCE, STAGES, Recorder, connected, listening, options
 
 
 def kinds(recording: Recording) -> list[str]:
@@ -741,8 +741,9 @@ def clients(
         found = []
         for number in range(count):
             heard, name = Recorder(), f"member {number}"
-            client = module.connect(server.address, on_event=heard, **options(stage, name))
-            found.append(stack.enter_context(client))
+            facts = listening(module, heard) | options(stage, name)
+            client = stack.enter_context(connected(module, server.address, **facts))
+            found.append(client)
             client.heard = heard
             told.wait("joined", number + 1)
         yield server, told, found
