@@ -19,6 +19,8 @@ BENCH_ARGS ?=
 FREE_THREADED ?= $(firstword $(foreach p,python3.14t python3.13t,$(shell command -v $(p))))
 FUZZ_ARGS ?= -runs=1000000
 TEST_ARGS ?=
+# Wider lines would wrap in a notebook.
+LEARNERS_READ := $(wildcard chatstages/stage*.py chatstages/stage5_pool/*.py chatstages/faults/*.py examples/*.py examples/zh/*.py)
 
 .PHONY: help lab test lint types unit free-threaded schedules soak fuzz browser notebooks bench run-notebooks format translations constraints clean
 
@@ -30,9 +32,11 @@ lab: .venv/lab.done ## open the tutorial in JupyterLab (LAB_ARGS=--no-browser: o
 
 test: lint types unit free-threaded schedules browser notebooks ## run everything that CI runs
 
-lint: .venv/dev.done ## style, spelling
+lint: .venv/dev.done ## style, spelling, which way imports point
+	$(BIN)/lint-imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --line-length 88 $(LEARNERS_READ)
 	$(BIN)/codespell
 
 types: .venv/dev.done ## type hints
@@ -78,6 +82,7 @@ run-notebooks: .venv/dev.done ## run every notebook and save what it shows
 format: .venv/dev.done ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff format --line-length 88 $(LEARNERS_READ)
 
 # What Python's argparse says is in a catalogue of its own, kept by hand.
 translations: .venv/dev.done ## bring the catalogue up to date with the sentences in the code

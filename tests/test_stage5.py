@@ -345,11 +345,11 @@ def test_what_one_worker_heard_last_reaches_the_members_of_the_other(told: Recor
 def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short lines go at once, buffers are bounded, and who has vanished is noticed."""
     conns: list[socket.socket] = []
-    welcome = Worker._welcome
+    assign = Worker.assign
     monkeypatch.setattr(
         Worker,
-        "_welcome",
-        lambda *who: conns.append(who[1].conn) or welcome(*who),  # type: ignore[func-returns-value]
+        "assign",
+        lambda *who: conns.append(who[1].conn) or assign(*who),  # type: ignore[func-returns-value]
     )
     with stage.serve(on_event=told) as server, raw_client(server.address):
         told.wait("joined")

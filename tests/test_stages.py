@@ -8,6 +8,7 @@ import inspect
 import socket
 import subprocess
 import sys
+from difflib import unified_diff
 from types import ModuleType
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from chatstages import stage2_session, stage3_threads, stage4_broadcast
 from chatstages.stage1_oneshot import serve as serve_one
 from chatstages.stage5_pool import client as stage5_client
+from chatstages.text import columns
 from tests.support import ROOT, STAGES, Recorder, connected, kill, options, raw_client, read_to_end, stopped
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -187,6 +189,58 @@ def test_the_docstring_says_what_is_new_and_what_is_still_wrong(stage: int) -> N
     assert f"Stage {stage}" in text
     assert "**Still wrong:**" in text
     assert stage == 1 or (f"**Unlike stage {stage - 1}:**") in text
+
+
+MOST_LINES = {1: 60, 2: 75, 3: 90, 4: 150}
+LEARNERS_READ = ["stage*.py", "stage5_pool/*.py", "faults/*.py"]
+
+
+@pytest.mark.parametrize(("stage", "most"), MOST_LINES.items())
+def test_a_stage_is_read_in_one_sitting(stage: int, most: int) -> None:
+    """Docstrings counted."""
+    assert len(inspect.getsource(STAGES[stage]).splitlines()) <= most
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_beginner_meets_at_most_five_names_of_ours(stage: int) -> None:
+    """And finds `accept`, `recv` and `sendall` again."""
+    text = inspect.getsource(STAGES[stage])
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    ours = [
+        alias.name for node in imports if (node.module or "").startswith("chatstages") for alias in node.names
+    ]
+    assert len(ours) <= 5
+    assert all(call in text for call in ("server.bind(", "server.accept()", "conn.recv(65535)", ".sendall("))
+
+
+@pytest.mark.parametrize("stage", [2, 3, 4])
+def test_a_stage_differs_little_from_the_one_before(stage: int) -> None:
+    """Behind the docstring: about one idea is new."""
+    before, after = (
+        inspect.getsource(STAGES[number]).partition('"""\n\n')[2] for number in (stage - 1, stage)
+    )
+    changed = list(unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
+    new = [line for line in changed if line.startswith("+") and line.strip("+ ")]
+    assert len(new) <= {2: 25, 3: 25, 4: 95}[stage]
+
+
+@pytest.mark.parametrize("pattern", LEARNERS_READ)
+def test_what_learners_read_is_88_columns_wide_at_most(pattern: str) -> None:
+    """Wider lines wrap in a notebook; a Chinese character takes two columns."""
+    for path in (ROOT / "chatstages").glob(pattern):
+        wide = [line for line in path.read_text(encoding="utf-8").splitlines() if columns(line) > 88]
+        assert not wide, path
+
+
+@every_stage
+def test_a_stage_states_what_it_can(stage: int) -> None:
+    """So nobody needs to ask for its number."""
+    module = STAGES[stage]
+    takes = {
+        name for function in (module.serve, module.connect) for name in inspect.signature(function).parameters
+    }
+    assert ("name" in takes, "history" in takes) == (module.NEEDS_NAME, module.KEEPS_HISTORY)
+    assert module.LEAVE_WORD is None or isinstance(module.LEAVE_WORD, str)
 
 
 COPIES: list[tuple[ModuleType, ModuleType, list[str]]] = [

@@ -34,27 +34,21 @@ Column = tuple[str, Callable[[Row], str]]
 class Run:
     """One run of everything: its settings, what it has found, and how far it is."""
 
-    def __init__(
-        self, arguments: argparse.Namespace, folder: Path, show: Callable[[str], None]
-    ) -> None:
+    def __init__(self, arguments: argparse.Namespace, folder: Path, show: Callable[[str], None]) -> None:
         self.arguments = arguments
         self.folder = folder  # for what is compiled
         self.program = load_program(folder)
         self.results: dict[str, list[Row]] = {}
         self._show = show
 
-    def measure(
-        self, title: str, job: Job, rows: list[Row], rounds: int = 0
-    ) -> list[Row]:
+    def measure(self, title: str, job: Job, rows: list[Row], rounds: int = 0) -> list[Row]:
         """Measure `rows` under `job`, and keep them under `title`."""
         rounds = rounds or self.arguments.rounds
 
         def on_turn(name: str) -> None:
             self._show(f"{title}: {name}")
 
-        measure_in_turn(
-            rows, job, rounds, self.program, on_turn, self.arguments.minutes * 60
-        )
+        measure_in_turn(rows, job, rounds, self.program, on_turn, self.arguments.minutes * 60)
         self.results[title] = rows
         return rows
 
@@ -78,14 +72,8 @@ def closed(run: Run) -> Iterator[str]:
 def paced(run: Run) -> Iterator[str]:
     """As people do: what comes, comes when it comes, and not when the server is ready."""
     title = f"Paced, {PACED.members} members, {PACED.rate} messages a second"
-    job = PACED._replace(
-        seconds=max(
-            run.arguments.seconds, min(PACED.seconds, 3 * run.arguments.seconds)
-        )
-    )
-    rows = run.measure(
-        title, job, [row for row in run.peers() if not row.peer.only_hears]
-    )
+    job = PACED._replace(seconds=max(run.arguments.seconds, min(PACED.seconds, 3 * run.arguments.seconds)))
+    rows = run.measure(title, job, [row for row in run.peers() if not row.peer.only_hears])
     yield from section(title, rows, LATENCIES)
 
 
@@ -97,19 +85,9 @@ def growth(run: Run) -> Iterator[str]:
         title = f"Growth, {members:,} members"
         rows = run.results.get(f"Closed loop, {members:,} members", [])
         if not rows or members > GROWTH_SPEAKERS:
-            job = Job(
-                members, run.arguments.seconds, speakers=min(members, GROWTH_SPEAKERS)
-            )
-            rounds = min(
-                run.arguments.rounds,
-                3 if members == run.arguments.most else run.arguments.rounds,
-            )
-            rows = run.measure(
-                title,
-                job,
-                [row for row in run.peers() if not row.peer.only_hears],
-                rounds,
-            )
+            job = Job(members, run.arguments.seconds, speakers=min(members, GROWTH_SPEAKERS))
+            rounds = min(run.arguments.rounds, 3 if members == run.arguments.most else run.arguments.rounds)
+            rows = run.measure(title, job, [row for row in run.peers() if not row.peer.only_hears], rounds)
             yield from section(f"{title}, {job.speakers} of them speak", rows, COSTS)
         for row in rows:
             if row.rounds and not row.peer.only_hears:
@@ -126,9 +104,7 @@ def workers(run: Run) -> Iterator[str]:
     for members in run.arguments.sizes[1:] or run.arguments.sizes:
         title = f"Stage 5 with more workers, {members:,} members"
         rows = choose([OURS, *LARGER_POOLS], run.folder)[0]
-        yield from section(
-            title, run.measure(title, Job(members, run.arguments.seconds), rows), COSTS
-        )
+        yield from section(title, run.measure(title, Job(members, run.arguments.seconds), rows), COSTS)
 
 
 # --- the report --------------------------------------------------------------------------------------
@@ -138,27 +114,13 @@ def section(title: str, rows: list[Row], columns: list[Column]) -> Iterator[str]
     """Yield a heading, a table, and what has to be known beside it."""
     yield f"## {title}\n"
     base = next((row for row in rows if row.key == OURS and row.rounds), None)
-    names = [
-        "server",
-        *(name for name, _show in columns),
-        *(["× stage 5"] if base else []),
-        "rounds",
-    ]
+    names = ["server", *(name for name, _show in columns), *(["× stage 5"] if base else []), "rounds"]
     yield "| " + " | ".join(names) + " |"
     yield "|---" + "|---:" * (len(names) - 1) + "|"
     for row in filter(lambda row: row.rounds, rows):
-        ratio = (
-            [f"{row.cost / base.cost:.2f}" if not row.peer.only_hears else ""]
-            if base
-            else []
-        )
+        ratio = [f"{row.cost / base.cost:.2f}" if not row.peer.only_hears else ""] if base else []
         hears = " (only hears)" if row.peer.only_hears else ""
-        cells = [
-            row.peer.name + hears,
-            *(show(row) for _name, show in columns),
-            *ratio,
-            str(len(row.rounds)),
-        ]
+        cells = [row.peer.name + hears, *(show(row) for _name, show in columns), *ratio, str(len(row.rounds))]
         yield "| " + " | ".join(cells) + " |"
     yield ""
     yield from (f"- {row.peer.name}: {flaw}" for row in rows for flaw in row.flaws())
@@ -210,15 +172,11 @@ def main() -> int:
         parts = (introduction, closed, paced, growth, workers)
         report = "\n".join(piece for part in parts for piece in part(run))
     raw = {
-        title: {
-            row.peer.name: [figures._asdict() for figures in row.rounds] for row in rows
-        }
+        title: {row.peer.name: [figures._asdict() for figures in row.rounds] for row in rows}
         for title, rows in run.results.items()
     }
     (arguments.folder / "report.md").write_text(report, encoding="utf-8")
-    (arguments.folder / "results.json").write_text(
-        json.dumps(raw, indent=1), encoding="utf-8"
-    )
+    (arguments.folder / "results.json").write_text(json.dumps(raw, indent=1), encoding="utf-8")
     print(report)
     return 0
 
@@ -226,12 +184,7 @@ def main() -> int:
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Show on the terminal what is being measured, and for how long we have been at it."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        transient=True,
-    ) as bar:
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda text: bar.update(task, description=text)
 
@@ -241,40 +194,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m chatstages.bench", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument(
-        "--sizes",
-        type=int,
-        nargs="+",
-        default=[10, 100, 1_000],
-        help="numbers of members",
-    )
-    parser.add_argument(
-        "--most", type=int, default=10_000, help="members at the end of the growth plot"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=5,
-        help="rounds of each table (3 at most with --most)",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=1.0,
-        help="seconds that are counted in each round",
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=MINUTES, help="minutes for one table, at most"
-    )
-    parser.add_argument(
-        "--servers", nargs="+", choices=ALL, default=list(ALL), help="which servers"
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("build", "benchmarks"),
-        help="for the report",
-    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1_000], help="numbers of members")
+    parser.add_argument("--most", type=int, default=10_000, help="members at the end of the growth plot")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each table (3 at most with --most)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds that are counted in each round")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="minutes for one table, at most")
+    parser.add_argument("--servers", nargs="+", choices=ALL, default=list(ALL), help="which servers")
+    parser.add_argument("--folder", type=Path, default=Path("build", "benchmarks"), help="for the report")
     return parser.parse_args()
 
 

@@ -26,18 +26,12 @@ class AsyncioRoom:
     def __init__(self, on_event: Hook, patient: bool) -> None:
         self._on_event = on_event
         self._patient = patient
-        self._members: dict[
-            asyncio.StreamWriter, None
-        ] = {}  # in the order in which they came
+        self._members: dict[asyncio.StreamWriter, None] = {}  # in the order in which they came
 
-    async def serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one member until it leaves."""
         address = writer.get_extra_info("peername")[:2]
-        writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER
-        )
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._members[writer] = None
         self._on_event(Event("joined", address))
         try:
@@ -69,9 +63,7 @@ class AsyncioRoom:
         """Close every connection, and wait until all have been told."""
         for writer in self._members:
             writer.transport.abort()
-        await asyncio.gather(
-            *asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True
-        )
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 async def run_room(server: StoppableSocket, on_event: Hook, patient: bool) -> None:

@@ -63,9 +63,7 @@ class LeftOut(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return _("left out: {name} ({reason})").format(
-            name=self.name, reason=self.reason
-        )
+        return _("left out: {name} ({reason})").format(name=self.name, reason=self.reason)
 
 
 @dataclass
@@ -93,16 +91,11 @@ class Comparison:
 
     def title(self) -> str:
         """Return what the picture shows."""
-        return _("The server's processor time for one delivery: {n} members").format(
-            n=self.members
-        )
+        return _("The server's processor time for one delivery: {n} members").format(n=self.members)
 
     def bars(self) -> list[Bar]:
         """Return the picture's bars."""
-        return [
-            Bar(label(row), row.cost, self.caption(row), row.key == OURS)
-            for row in self.measured()
-        ]
+        return [Bar(label(row), row.cost, self.caption(row), row.key == OURS) for row in self.measured()]
 
     def caption(self, row: Row) -> str:
         """Return what stands beside the bar of `row`."""
@@ -111,14 +104,8 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Return what has to be known beside the numbers."""
-        flaws = [
-            f"{row.peer.name}: {flaw}" for row in self.rows for flaw in row.flaws()
-        ]
-        slow = [
-            _(
-                "No C compiler: the load is made in Python, and takes processor time from the servers."
-            )
-        ]
+        flaws = [f"{row.peer.name}: {flaw}" for row in self.rows for flaw in row.flaws()]
+        slow = [_("No C compiler: the load is made in Python, and takes processor time from the servers.")]
         return [*flaws, *map(str, self.left_out), *(slow if self.slow else [])]
 
     def svg(self) -> str:
@@ -134,11 +121,7 @@ class Comparison:
 
 def label(row: Row) -> str:
     """Return the name of the server, and whether it does less than the others."""
-    return (
-        _("{name} (only hears)").format(name=row.peer.name)
-        if row.peer.only_hears
-        else row.peer.name
-    )
+    return _("{name} (only hears)").format(name=row.peer.name) if row.peer.only_hears else row.peer.name
 
 
 def choose(names: Iterable[str], folder: Path) -> tuple[list[Row], list[LeftOut]]:

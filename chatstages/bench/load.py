@@ -96,17 +96,13 @@ def put_load(program: list[str], peer: Peer, job: Job, pid: int, port: int) -> F
         "deadline": round(deadline) + 1,
         **{name: text.hex() for name, text in peer.speech._asdict().items()},
     }
-    return count(
-        [*program, *(f"{name}={value}" for name, value in options.items())], deadline
-    )
+    return count([*program, *(f"{name}={value}" for name, value in options.items())], deadline)
 
 
 def count(command: list[str], deadline: float) -> Figures:
     """Run the load; return what it has counted. Raises Failed."""
     try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=deadline
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=deadline)
     except subprocess.TimeoutExpired:
         raise Failed(_("not finished after {n} s").format(n=round(deadline))) from None
     if result.returncode:

@@ -54,23 +54,12 @@ def main() -> None:
     bare, watched = one_event(False), one_event(True)
     for what, before in bare.items():
         more = (watched[what] - before) / 1000
-        print(
-            f"{what}: {before / 1000:.2f} µs a call, under the microscope {more:.2f} µs more"
-        )
+        print(f"{what}: {before / 1000:.2f} µs a call, under the microscope {more:.2f} µs more")
     with tempfile.TemporaryDirectory() as folder:
         program = load_program(Path(folder))
-        for name, context in (
-            ("stage 5", nullcontext()),
-            ("under the microscope", microscope()),
-        ):
+        for name, context in (("stage 5", nullcontext()), ("under the microscope", microscope())):
             with context, stage5_pool.serve() as server:
-                figures = put_load(
-                    program,
-                    Peer(name, [], LINE),
-                    Job(100),
-                    os.getpid(),
-                    server.address[1],
-                )
+                figures = put_load(program, Peer(name, [], LINE), Job(100), os.getpid(), server.address[1])
             print(f"{name}: {figures.rate:,.0f} deliveries/s")
 
 

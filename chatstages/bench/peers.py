@@ -20,9 +20,7 @@ from typing import NamedTuple
 from chatstages.i18n import _
 
 TIMEOUT = 10.0  # seconds that a server may take until it listens
-SOURCES = (
-    Path(__file__).parent / "sources"
-)  # what is compiled or started, and not imported
+SOURCES = Path(__file__).parent / "sources"  # what is compiled or started, and not imported
 
 # Without a hook: telling what happens is no part of what is compared.
 OURS = """
@@ -80,9 +78,7 @@ NATS = Speech(
     joined=b"PONG\r\n",
 )
 WEBSOCKET = Speech(
-    bytes(
-        [0x81, 0x80 | SIZE, 0, 0, 0, 0]
-    ),  # a text, whole, its mask four zeros (RFC 6455 section 5.2)
+    bytes([0x81, 0x80 | SIZE, 0, 0, 0, 0]),  # a text, whole, its mask four zeros (RFC 6455 section 5.2)
     hello=b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
     joined=b"\r\n\r\n",
@@ -97,12 +93,7 @@ def ours(module: str, **options: int) -> list[str]:
 
 def stage3(_folder: Path) -> Peer:
     """A thread for each member, and it only hears."""
-    return Peer(
-        _("stage {n}").format(n=3),
-        ours("chatstages.stage3_threads"),
-        RAW,
-        only_hears=True,
-    )
+    return Peer(_("stage {n}").format(n=3), ours("chatstages.stage3_threads"), RAW, only_hears=True)
 
 
 def stage4(_folder: Path) -> Peer:
@@ -144,9 +135,7 @@ def websockets(_folder: Path) -> Peer:
     """The library's own `broadcast`. Raises Missing."""
     if find_spec("websockets") is None:
         raise Missing(INSTALL_PEERS)
-    return Peer(
-        "websockets", [sys.executable, str(SOURCES / "websockets_server.py")], WEBSOCKET
-    )
+    return Peer("websockets", [sys.executable, str(SOURCES / "websockets_server.py")], WEBSOCKET)
 
 
 def redis(_folder: Path) -> Peer:
@@ -164,9 +153,7 @@ def redis(_folder: Path) -> Peer:
         "--maxclients",
         "20000",
     ]
-    return Peer(
-        "Redis", [program, *options], REDIS, ready="Ready to accept connections"
-    )
+    return Peer("Redis", [program, *options], REDIS, ready="Ready to accept connections")
 
 
 def nats(_folder: Path) -> Peer:
@@ -192,9 +179,7 @@ LARGER_POOLS = {f"stage 5, {n} workers": partial(stage5_with, n) for n in (2, 4)
 
 def found(program: str, how: str) -> str:
     """Return where `program` is: beside this Python, or on the path. Raises Missing, with `how` to get it."""
-    places = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    )
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     path = shutil.which(program, path=places)
     if path is None:
         raise Missing(how)
@@ -216,9 +201,7 @@ def compiled(name: str, folder: Path) -> Path:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError as error:
             reason = (error.stderr.strip() or str(error)).splitlines()[0]
-            raise Missing(
-                _("the C compiler says: {reason}").format(reason=reason)
-            ) from None
+            raise Missing(_("the C compiler says: {reason}").format(reason=reason)) from None
     return program
 
 
@@ -228,13 +211,8 @@ def running(peer: Peer) -> Iterator[tuple[int, int]]:
     port = free_port()
     command = [argument.replace("{port}", str(port)) for argument in peer.command]
     # What it says goes into a file: a pipe that nobody empties would hold it up when it is full.
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        (Path(folder) / "output").open("wb") as output,
-    ):
-        with subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT
-        ) as process:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output").open("wb") as output:
+        with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
             try:
                 match = wait_for(peer, process, Path(output.name))
                 yield process.pid, int(match[1]) if match.re.groups else port
@@ -242,9 +220,7 @@ def running(peer: Peer) -> Iterator[tuple[int, int]]:
                 process.kill()
 
 
-def wait_for(
-    peer: Peer, process: subprocess.Popen[bytes], output: Path
-) -> re.Match[str]:
+def wait_for(peer: Peer, process: subprocess.Popen[bytes], output: Path) -> re.Match[str]:
     """Wait until the server says that it listens; return what matches `peer.ready`. Raises Failed."""
     deadline = time.monotonic() + TIMEOUT
     while True:

@@ -18,15 +18,7 @@ TEXT_BAR = 40  # characters of the longest bar of the text form
 
 # The first is ours; the others can be told apart by those who see no red or no green, too.
 COLOURS = ("#0969da", "#bc4c00", "#8250df", "#1a7f37", "#cf222e", "#9a6700", "#57606a")
-DARK_COLOURS = (
-    "#58a6ff",
-    "#f0883e",
-    "#bc8cff",
-    "#3fb950",
-    "#ff7b72",
-    "#d29922",
-    "#8b949e",
-)
+DARK_COLOURS = ("#58a6ff", "#f0883e", "#bc8cff", "#3fb950", "#ff7b72", "#d29922", "#8b949e")
 
 # All of it within .cs-bench: a picture that stands in a page must not dress other pictures there.
 STYLE = """
@@ -65,9 +57,7 @@ def draw_bars(title: str, bars: list[Bar], notes: list[str]) -> str:
     for note in notes:
         top += 25
         shapes.append(text(MARGIN, top, note, "note"))
-    return frame(
-        title, shapes, top + MARGIN, [f"{bar.name}: {bar.caption}" for bar in bars]
-    )
+    return frame(title, shapes, top + MARGIN, [f"{bar.name}: {bar.caption}" for bar in bars])
 
 
 def print_bars(title: str, bars: list[Bar]) -> str:
@@ -77,9 +67,7 @@ def print_bars(title: str, bars: list[Bar]) -> str:
     lines = [title]
     for bar in bars:
         length = "█" * max(1, round(bar.value / most * TEXT_BAR))
-        lines.append(
-            f"{bar.name}{' ' * (names - columns(bar.name))}  {length} {bar.caption}"
-        )
+        lines.append(f"{bar.name}{' ' * (names - columns(bar.name))}  {length} {bar.caption}")
     return "\n".join(lines)
 
 
@@ -97,30 +85,14 @@ def draw_curves(title: str, x_name: str, y_name: str, curves: Curves) -> str:
         text((left + right) / 2, bottom + 62, x_name, "middle note"),
     ]
     for tick, x in x_axis.ticks():
-        shapes += [
-            line(x, top, x, bottom),
-            text(x, bottom + 32, f"{tick:,g}", "middle"),
-        ]
+        shapes += [line(x, top, x, bottom), text(x, bottom + 32, f"{tick:,g}", "middle")]
     for tick, y in y_axis.ticks():
         shapes += [line(left, y, right, y), text(left - 12, y + 8, f"{tick:,g}", "end")]
     places = spread_out([y_axis.place(curve[-1][1]) for curve in curves.values()], 26)
-    for number, ((name, curve), place) in enumerate(
-        zip(curves.items(), places, strict=True)
-    ):
-        path = " ".join(
-            f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in curve
-        )
-        shapes.append(
-            f'<polyline points="{path}" class="line s{number % len(COLOURS)}"/>'
-        )
-        shapes.append(
-            text(
-                x_axis.place(curve[-1][0]) + 10,
-                place + 7,
-                name,
-                f"c{number % len(COLOURS)}",
-            )
-        )
+    for number, ((name, curve), place) in enumerate(zip(curves.items(), places, strict=True)):
+        path = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in curve)
+        shapes.append(f'<polyline points="{path}" class="line s{number % len(COLOURS)}"/>')
+        shapes.append(text(x_axis.place(curve[-1][0]) + 10, place + 7, name, f"c{number % len(COLOURS)}"))
     return frame(title, shapes, bottom + 90, list(curves))
 
 
@@ -151,17 +123,10 @@ def spread_out(places: list[float], distance: float) -> list[float]:
     return list(moved.values())
 
 
-def frame(
-    title: str, shapes: Iterable[str], height: float, descriptions: list[str]
-) -> str:
+def frame(title: str, shapes: Iterable[str], height: float, descriptions: list[str]) -> str:
     """Return a whole picture; `descriptions` are for those who hear it rather than see it."""
     style = STYLE + colours(COLOURS)
-    style += (
-        "@media (prefers-color-scheme:dark){\n"
-        + DARK_STYLE
-        + colours(DARK_COLOURS)
-        + "}"
-    )
+    style += "@media (prefers-color-scheme:dark){\n" + DARK_STYLE + colours(DARK_COLOURS) + "}"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="cs-bench" role="img" '
@@ -179,10 +144,7 @@ def frame(
 
 def colours(palette: Iterable[str]) -> str:
     """Return the styles of things that have a colour of their own (c), and of lines (s)."""
-    pairs = (
-        f".cs-bench .c{n}{{fill:{c}}} .cs-bench .s{n}{{stroke:{c}}}\n"
-        for n, c in enumerate(palette)
-    )
+    pairs = (f".cs-bench .c{n}{{fill:{c}}} .cs-bench .s{n}{{stroke:{c}}}\n" for n, c in enumerate(palette))
     return "".join(pairs)
 
 

@@ -20,9 +20,7 @@ import psutil
 
 SIZE = 64  # bytes of a payload
 READ_SIZE = 1 << 18  # bytes asked of one recv
-BATCH = (
-    64  # members that join at once: fewer than any server's queue of connections holds
-)
+BATCH = 64  # members that join at once: fewer than any server's queue of connections holds
 TIMEOUT = 10.0  # seconds that a connection, or its sign of being served, may take
 MARKER, PROBE = b"|", b"-----"
 WHOLE = re.compile(rb"\|([-\d]{5}),[^|]{56}\.")
@@ -56,9 +54,7 @@ class Member:
         """Send a message in the name of `number`: the member's own, or PROBE."""
         payload = MARKER + number + b",%016x," % time.monotonic_ns()
         try:
-            self.sock.sendall(
-                self._before + payload.ljust(SIZE - 1, b"x") + b"." + self._after
-            )
+            self.sock.sendall(self._before + payload.ljust(SIZE - 1, b"x") + b"." + self._after)
             self.sent += number != PROBE
         except OSError:
             self.open = False
@@ -101,14 +97,9 @@ class Load:
             member = Member(number, self._options, self._stack)
             self.members.append(member)
             self._selector.register(member.sock, selectors.EVENT_READ, member)
-            if with_echo and (
-                len(self.members) % BATCH == 0
-                or number + 1 == int(self._options["members"])
-            ):
+            if with_echo and (len(self.members) % BATCH == 0 or number + 1 == int(self._options["members"])):
                 delay = 0.002
-                while not all(
-                    member.joined or not member.open for member in self.members
-                ):
+                while not all(member.joined or not member.open for member in self.members):
                     self.members[0].speak(PROBE)
                     self.turn(delay)
                     delay = min(2 * delay, 0.5)
@@ -117,9 +108,7 @@ class Load:
         """Take what comes, for `seconds` at most; return whether anything came."""
         came = False
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and (
-            ready := self._selector.select(left)
-        ):
+        while (left := end - time.monotonic()) > 0 and (ready := self._selector.select(left)):
             came = True
             for key, _events in ready:
                 member = key.data
@@ -134,9 +123,7 @@ class Load:
     def mark(self) -> list[float]:
         """Return deliveries, messages, time, and processor time of the server and of ourselves, so far."""
         cpu = sum(sum(process.cpu_times()[:2]) for process in self._server)
-        heard, sent = (
-            sum(getattr(m, what) for m in self.members) for what in ("heard", "sent")
-        )
+        heard, sent = (sum(getattr(m, what) for m in self.members) for what in ("heard", "sent"))
         return [heard, sent, time.monotonic(), cpu, time.process_time()]
 
     def converse(self) -> dict[str, Any]:
@@ -151,20 +138,14 @@ class Load:
         end = self.mark()
         self.speaking = False
         limit = time.monotonic() + float(self._options["drain"])
-        while (
-            (missing := self.missing())
-            and (came := self.turn(0.5))
-            and time.monotonic() < limit
-        ):
+        while (missing := self.missing()) and (came := self.turn(0.5)) and time.monotonic() < limit:
             pass
         return self.report(begin, end, missing, drained=not missing or not came)
 
     def missing(self) -> int:
         """Return how many deliveries are still to come."""
         here = [member for member in self.members if member.open]
-        return sum(m.sent for m in self.members) * len(here) - sum(
-            m.heard for m in here
-        )
+        return sum(m.sent for m in self.members) * len(here) - sum(m.heard for m in here)
 
     def pour(self) -> dict[str, Any]:
         """Let each send as fast as the server takes it; then say "no more", and wait until it closes."""
@@ -179,30 +160,16 @@ class Load:
         for member in self.members:
             while member.open:
                 member.hear()
-            member.heard, member.open = (
-                member.sent,
-                True,
-            )  # it was the server that heard
+            member.heard, member.open = member.sent, True  # it was the server that heard
         return self.report(begin, self.mark(), missing=0, drained=True)
 
-    def report(
-        self, begin: list[float], end: list[float], missing: int, drained: bool
-    ) -> dict[str, Any]:
+    def report(self, begin: list[float], end: list[float], missing: int, drained: bool) -> dict[str, Any]:
         """Return the result, with the names of `chatstages.bench.load.Figures`."""
         names = ("deliveries", "messages", "seconds", "server_cpu", "own_cpu")
-        counted = {
-            name: after - before
-            for name, before, after in zip(names, begin, end, strict=True)
-        }
+        counted = {name: after - before for name, before, after in zip(names, begin, end, strict=True)}
         lost = sum(not member.open for member in self.members)
         damaged = sum(member.damaged for member in self.members)
-        rest = {
-            "lost": lost,
-            "damaged": damaged,
-            "stalled": 0,
-            "missing": missing,
-            "drained": drained,
-        }
+        rest = {"lost": lost, "damaged": damaged, "stalled": 0, "missing": missing, "drained": drained}
         return counted | {"p50": 0.0, "p99": 0.0} | rest
 
 

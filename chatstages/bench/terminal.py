@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from chatstages.bench.compare import Comparison, label, measure
 from chatstages.i18n import _
 
 
-def measure_with_progress(
-    members: int, servers: Iterable[str], seconds: float, rounds: int
-) -> Comparison:
+def measure_with_progress(members: int, servers: Iterable[str], seconds: float, rounds: int) -> Comparison:
     """Compare `servers`, as `measure` does, and show how far it is."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     names = list(servers)
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -35,9 +22,7 @@ def measure_with_progress(
 
         def show(name: str) -> None:
             nonlocal turns
-            progress.update(
-                task, description=name, completed=turns, total=rounds * len(names)
-            )
+            progress.update(task, description=name, completed=turns, total=rounds * len(names))
             turns += 1
 
         return measure(members, names, seconds, rounds, show)
@@ -53,16 +38,9 @@ def show(comparison: Comparison) -> None:
 
 def table(comparison: Comparison) -> Table:
     """Return the numbers: the median of all rounds."""
-    result = Table(
-        title=_("{n} members; the median of the rounds").format(n=comparison.members)
-    )
+    result = Table(title=_("{n} members; the median of the rounds").format(n=comparison.members))
     result.add_column(_("server"), no_wrap=True)
-    for name in (
-        _("deliveries/s"),
-        _("CPU µs/delivery"),
-        _("× stage 5"),
-        _("load's CPU"),
-    ):
+    for name in (_("deliveries/s"), _("CPU µs/delivery"), _("× stage 5"), _("load's CPU")):
         result.add_column(name, justify="right")
     for row in comparison.measured():
         ratio = comparison.ratio(row)

@@ -27,27 +27,21 @@ def port_number(text: str) -> int:
     """Return `text` as a port. Raises ArgumentTypeError."""
     if text.isdecimal() and int(text) <= 65_535:
         return int(text)
-    raise argparse.ArgumentTypeError(
-        _("{text} is not a port: 0 to 65535").format(text=text)
-    )
+    raise argparse.ArgumentTypeError(_("{text} is not a port: 0 to 65535").format(text=text))
 
 
 def natural_number(text: str) -> int:
     """Return `text` as a number that is not negative. Raises ArgumentTypeError."""
     if text.isdecimal():
         return int(text)
-    raise argparse.ArgumentTypeError(
-        _("{text} is not a number of lines").format(text=text)
-    )
+    raise argparse.ArgumentTypeError(_("{text} is not a number of lines").format(text=text))
 
 
 def above_zero(text: str) -> int:
     """Return `text` as a whole number from 1. Raises ArgumentTypeError."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise argparse.ArgumentTypeError(
-        _("{text} is not a number above 0").format(text=text)
-    )
+    raise argparse.ArgumentTypeError(_("{text} is not a number above 0").format(text=text))
 
 
 def seconds(text: str) -> float:
@@ -55,9 +49,7 @@ def seconds(text: str) -> float:
     with suppress(ValueError):
         if 0 < float(text) < float("inf"):
             return float(text)
-    raise argparse.ArgumentTypeError(
-        _("{text} is not a number above 0").format(text=text)
-    )
+    raise argparse.ArgumentTypeError(_("{text} is not a number above 0").format(text=text))
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:

@@ -55,13 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         from chatstages.bench.peers import ALL
         from chatstages.bench.terminal import measure_with_progress, show
 
-        comparison = measure_with_progress(
-            arguments.members, ALL, arguments.seconds, arguments.rounds
-        )
+        comparison = measure_with_progress(arguments.members, ALL, arguments.seconds, arguments.rounds)
     except ImportError:
-        raise Problem(
-            _("Measuring needs rich and psutil: {command}").format(command=INSTALL)
-        ) from None
+        raise Problem(_("Measuring needs rich and psutil: {command}").format(command=INSTALL)) from None
     except KeyboardInterrupt:
         return 0
     show(comparison)

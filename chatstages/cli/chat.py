@@ -16,9 +16,7 @@ from chatstages.i18n import _
 from chatstages.runtime import Address, Event, show_address
 from chatstages.runtime.options import DEFAULT_PORT
 
-Ask = Callable[
-    [str], str
-]  # takes a prompt, returns a line; raises EOFError at the end of input
+Ask = Callable[[str], str]  # takes a prompt, returns a line; raises EOFError at the end of input
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,9 +100,7 @@ def introduce(client: Any, ask: Ask, show: Callable[[object], None]) -> None:
     show(_("Welcome to the group, {name}!").format(name=client.name))
 
 
-def converse(
-    client: Any, stage: ModuleType, ask: Ask, show: Callable[[object], None]
-) -> None:
+def converse(client: Any, stage: ModuleType, ask: Ask, show: Callable[[object], None]) -> None:
     """Send line by line, until the person leaves. Raises OSError when the server has disconnected."""
     while True:
         text = ask(_("Message: ") if stage.LEAVE_WORD is None else ">>> ")

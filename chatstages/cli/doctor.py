@@ -75,9 +75,7 @@ def examine() -> Iterator[Diagnosis]:
 
 def python() -> Diagnosis:
     """Is this Python new enough?"""
-    what = (
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    )
+    what = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return Diagnosis(
         sys.version_info >= (3, 11),
         what,
@@ -125,24 +123,18 @@ def browser_reason() -> str:
     """Return why Python inside a browser (Pyodide, JupyterLite) cannot run a server, "" elsewhere."""
     if sys.platform not in ("emscripten", "wasi"):
         return ""
-    return _(
-        "Python in a browser has neither sockets nor threads; use JupyterLab on a computer, or Binder"
-    )
+    return _("Python in a browser has neither sockets nor threads; use JupyterLab on a computer, or Binder")
 
 
 def open_files() -> Diagnosis:
     """How many connections may one process have open?"""
     try:
         import resource
-    except (
-        ImportError
-    ):  # Windows sets no such limit; its select() waits for 512 sockets at most
+    except ImportError:  # Windows sets no such limit; its select() waits for 512 sockets at most
         return Diagnosis(True, _("512 connections at once"), "")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     ok = limit == resource.RLIM_INFINITY or limit >= ENOUGH_FILES
-    reason = _("raise the limit in this terminal: {command}").format(
-        command=f"ulimit -n {ENOUGH_FILES}"
-    )
+    reason = _("raise the limit in this terminal: {command}").format(command=f"ulimit -n {ENOUGH_FILES}")
     return Diagnosis(ok, _("{limit} open files at once").format(limit=limit), reason)
 
 
@@ -164,17 +156,13 @@ def encoding() -> Diagnosis:
     """Can Chinese be shown here?"""
     name = getattr(sys.stdout, "encoding", None) or "?"
     reason = _("this terminal is set to {name}; set PYTHONUTF8=1").format(name=name)
-    return Diagnosis(
-        "utf" in name.lower(), _("Chinese and emoji on this terminal"), reason
-    )
+    return Diagnosis("utf" in name.lower(), _("Chinese and emoji on this terminal"), reason)
 
 
 def line_editing() -> Diagnosis:
     """Does what others say leave the line being typed alone?"""
     reason = INSTALL.format(extra="terminal")
-    return Diagnosis(
-        bool(find_spec("prompt_toolkit")), _("line editing in chatstages chat"), reason
-    )
+    return Diagnosis(bool(find_spec("prompt_toolkit")), _("line editing in chatstages chat"), reason)
 
 
 def lab_packages() -> Iterator[Diagnosis]:
@@ -219,9 +207,7 @@ def notebooks() -> Diagnosis:
     except ImportError:
         return Diagnosis(False, _("notebooks"), INSTALL.format(extra="lab"))
     found = find_notebook(shipped_notebooks(), choose())
-    return Diagnosis(
-        found is not None, _("notebooks"), _("not found; reinstall chatstages")
-    )
+    return Diagnosis(found is not None, _("notebooks"), _("not found; reinstall chatstages"))
 
 
 def front_end() -> Diagnosis:
@@ -235,12 +221,6 @@ def front_end() -> Diagnosis:
         )
     if browser_reason():
         return Diagnosis(False, what, browser_reason())
-    if (
-        "JPY_SESSION_NAME" in os.environ
-        or "VSCODE_PID" in os.environ
-        or "JPY_PARENT_PID" in os.environ
-    ):
+    if "JPY_SESSION_NAME" in os.environ or "VSCODE_PID" in os.environ or "JPY_PARENT_PID" in os.environ:
         return Diagnosis(True, what, "")
-    return Diagnosis(
-        False, what, _("this is a terminal; chatstages lab opens JupyterLab")
-    )
+    return Diagnosis(False, what, _("this is a terminal; chatstages lab opens JupyterLab"))

@@ -19,17 +19,11 @@ def listening_problem(error: Exception, address: Address) -> Problem:
     code = error.errno if isinstance(error, OSError) else None
     # Windows reports a port that another program holds for itself alone as "access denied" (WSAEACCES).
     if code == errno.EADDRINUSE or (code == errno.EACCES and port >= 1024):
-        sentence = _(
-            "Port {port} on {host} is in use. End what runs there, or choose another with --port."
-        )
+        sentence = _("Port {port} on {host} is in use. End what runs there, or choose another with --port.")
     elif code == errno.EACCES:
-        sentence = _(
-            "Port {port} is for administrators. Choose one from 1024 to 65535 with --port."
-        )
+        sentence = _("Port {port} is for administrators. Choose one from 1024 to 65535 with --port.")
     elif code == errno.EADDRNOTAVAIL:
-        sentence = _(
-            "This computer has no address {host}. Use 127.0.0.1, or 0.0.0.0 for all it has."
-        )
+        sentence = _("This computer has no address {host}. Use 127.0.0.1, or 0.0.0.0 for all it has.")
     else:
         return Problem(network_reason(error, address))
     return Problem(sentence.format(host=host, port=port))
@@ -41,9 +35,7 @@ def connecting_problem(error: Exception, address: Address, command: str) -> Prob
     if isinstance(error, ConnectionRefusedError):
         sentence = _("There is no server at {where}. Start one: {command}")
     elif isinstance(error, TimeoutError):
-        sentence = _(
-            "{where} does not answer. Check the address, and that no firewall is in the way."
-        )
+        sentence = _("{where} does not answer. Check the address, and that no firewall is in the way.")
     else:
         return Problem(network_reason(error, address))
     return Problem(sentence.format(where=where, command=command))
@@ -52,8 +44,6 @@ def connecting_problem(error: Exception, address: Address, command: str) -> Prob
 def network_reason(error: Exception, address: Address) -> str:
     """Return what the system says of `address`."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return _("No computer of the name {host} was found. Check the name.").format(
-            host=address[0]
-        )
+        return _("No computer of the name {host} was found. Check the name.").format(host=address[0])
     reason = error.strerror if isinstance(error, OSError) else None
     return f"{show_address(address)}: {reason or error}"

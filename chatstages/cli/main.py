@@ -23,17 +23,13 @@ from chatstages.i18n import _
 def main(argv: Sequence[str] | None = None, prog: str = "chatstages") -> int:
     """Run the command with `argv` (by default the program's own arguments); return its exit status."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(
-            AttributeError
-        ):  # in a test, or without a terminal, it may be something simpler
+        with suppress(AttributeError):  # in a test, or without a terminal, it may be something simpler
             # Whatever people say must not end a program whose terminal cannot show it.
             stream.reconfigure(errors="replace", line_buffering=True)  # type: ignore[union-attr]
     argv = sys.argv[1:] if argv is None else list(argv)
     choose_language(argv)
     try:
-        if argv[:1] == [
-            "microscope"
-        ]:  # what stands behind the program's name is the program's own
+        if argv[:1] == ["microscope"]:  # what stands behind the program's name is the program's own
             return microscope.run(argv[1:], f"{prog} microscope")
         arguments = parse(argv, prog)
         return int(arguments.run(arguments))

@@ -38,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--history",
         type=natural_number,
         metavar=_("LINES"),
-        help=_(
-            "how many lines a newcomer first gets of what was said before (stage 5; default: 0)"
-        ),
+        help=_("how many lines a newcomer first gets of what was said before (stage 5; default: 0)"),
     )
     parser.add_argument(
         "--announce",
@@ -52,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run a server until it ends by itself or is told to (Ctrl-C, SIGTERM)."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.default_int_handler
-        )  # also where a shell script has them ignored
+        signal.signal(number, signal.default_int_handler)  # also where a shell script has them ignored
     port = DEFAULT_PORT + arguments.stage if arguments.port is None else arguments.port
     address = (arguments.host, port)
     stage = load_stage(arguments.stage)
@@ -78,9 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             while not output_closed.is_set() and not server.wait(0.5):
                 pass
         except KeyboardInterrupt:
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # it is ending: a second Ctrl-C changes nothing
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
             say("")
     say(_("The server has ended."))
     return 0
@@ -91,9 +85,7 @@ def stage_options(stage: ModuleType, arguments: argparse.Namespace) -> dict[str,
     options: dict[str, Any] = {}
     if arguments.history is not None:
         if not stage.KEEPS_HISTORY:
-            raise Problem(
-                _("Only stage 5 remembers what was said: leave out --history.")
-            )
+            raise Problem(_("Only stage 5 remembers what was said: leave out --history."))
         options["history"] = arguments.history
     if arguments.announce:
         if not stage.NEEDS_NAME:
@@ -104,19 +96,11 @@ def stage_options(stage: ModuleType, arguments: argparse.Namespace) -> dict[str,
 
 def say_where(stage: int, address: Address) -> None:
     """Print where the server listens, and how to talk to it; from another computer, too."""
-    say(
-        _("The server of stage {n} listens on {where}").format(
-            n=stage, where=show_address(address)
-        )
-    )
+    say(_("The server of stage {n} listens on {where}").format(n=stage, where=show_address(address)))
     hosts = own_addresses() if address[0] == ANYWHERE else []
     for host in hosts or ["127.0.0.1" if address[0] == ANYWHERE else address[0]]:
         where = show_address((host, address[1]))
-        say(
-            _("Talk to it: {command}").format(
-                command=f"chatstages chat {stage} {where}"
-            )
-        )
+        say(_("Talk to it: {command}").format(command=f"chatstages chat {stage} {where}"))
     if address[0] == ANYWHERE and not hosts:
         say(_("This computer is in no network: others cannot reach it."))
     say(_("Ctrl-C ends it."))
@@ -131,6 +115,4 @@ def own_addresses() -> list[str]:
         found.append(sock.getsockname()[0])
     with suppress(OSError):
         found += socket.gethostbyname_ex(socket.gethostname())[2]
-    return [
-        host for host in dict.fromkeys(found) if not host.startswith(("127.", "0."))
-    ]
+    return [host for host in dict.fromkeys(found) if not host.startswith(("127.", "0."))]

@@ -25,12 +25,7 @@ def say(what: object) -> None:
 
 def open_terminal(erase: bool) -> PlainTerminal | EditingTerminal:
     """Return the best there is; `erase` removes a line from the screen once it has been typed."""
-    if (
-        sys.stdin
-        and sys.stdin.isatty()
-        and sys.stdout.isatty()
-        and find_spec("prompt_toolkit")
-    ):
+    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty() and find_spec("prompt_toolkit"):
         return EditingTerminal(erase)
     return PlainTerminal()
 
@@ -51,9 +46,7 @@ class PlainTerminal(AbstractContextManager["PlainTerminal"]):
             print(prompt, end="", flush=True)
         while not self._ended.is_set():
             with suppress(queue.Empty):
-                line = self._lines.get(
-                    timeout=CHECK
-                )  # with a limit: Windows brings Ctrl-C only then
+                line = self._lines.get(timeout=CHECK)  # with a limit: Windows brings Ctrl-C only then
                 if line is None:
                     self.end()
                     break
@@ -65,9 +58,7 @@ class PlainTerminal(AbstractContextManager["PlainTerminal"]):
         self._ended.set()
 
     def _read(self) -> None:
-        with suppress(
-            OSError, AttributeError
-        ):  # a keyboard that is gone, or was never there, is at its end
+        with suppress(OSError, AttributeError):  # a keyboard that is gone, or was never there, is at its end
             # The raw file: a thread left inside a buffered read would hold the buffer's lock, and Python
             # could not end.
             keyboard: io.RawIOBase = getattr(sys.stdin.buffer, "raw")  # noqa: B009 - the type does not say it

@@ -53,8 +53,8 @@ def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
             with group.lock:
                 group.members[conn] = address
             on_event(Event("joined", address))
-            # The mistake: this worker is taken until its client leaves. The third client
-            # waits in the queue of the pool.
+            # The mistake: this worker is taken until its client leaves. The third
+            # client waits in the queue of the pool.
             pool.submit(handle, conn, address, group)
 
 

@@ -36,9 +36,8 @@ class Group:
         with self.lock:
             for conn in self.members:
                 with suppress(OSError):
-                    conn.sendall(
-                        text.encode()
-                    )  # the mistake: it may block, and with it everybody
+                    # The mistake: it may block, and with it everybody.
+                    conn.sendall(text.encode())
 
 
 def handle(conn: socket.socket, address: Address, group: Group, on_event: Hook) -> None:

@@ -1,4 +1,4 @@
-"""What the mistakes have in common: opening the listening socket, as every stage does."""
+"""What the mistakes have in common: opening the listening socket, as a stage does."""
 
 from __future__ import annotations
 

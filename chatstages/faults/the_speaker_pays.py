@@ -32,9 +32,8 @@ class Group:
         with self.lock:
             members = list(self.members)  # a copy: others join
         for conn in members:
-            conn.sendall(
-                text.encode()
-            )  # the mistake: it may fail, and not by the speaker's fault
+            # The mistake: it may fail, and not by the speaker's fault.
+            conn.sendall(text.encode())
 
 
 def handle(conn: socket.socket, address: Address, group: Group, on_event: Hook) -> None:

@@ -34,9 +34,7 @@ def use(wanted: str | None = None) -> str:
     """Speak `wanted` ("zh_CN" or "en"; see `choose`) from now on, in the whole process; return which."""
     global _language, _catalogue
     _language = choose(wanted)
-    _catalogue = gettext.translation(
-        "chatstages", CATALOGUES, [_language], fallback=True
-    )
+    _catalogue = gettext.translation("chatstages", CATALOGUES, [_language], fallback=True)
     return _language
 
 

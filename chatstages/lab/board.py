@@ -31,9 +31,7 @@ class Board(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._drawing = (
-            threading.Lock()
-        )  # Guards the page's picture, so that no older one overtakes a newer.
+        self._drawing = threading.Lock()  # Guards the page's picture, so that no older one overtakes a newer.
         self._ended = threading.Event()
         self._html = ipywidgets.HTML()
         super().__init__([self._html])
@@ -91,11 +89,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
             self._tabs.set_title(number, title)
         last = max(len(self._steps) - 1, 0)
         self.slider = ipywidgets.IntSlider(
-            0,
-            0,
-            last,
-            description=_("Step"),
-            layout={"flex": "1 1 auto", "width": "auto"},
+            0, 0, last, description=_("Step"), layout={"flex": "1 1 auto", "width": "auto"}
         )
         play = ipywidgets.Play(min=0, max=last, interval=STEP)
         ipywidgets.jslink((play, "value"), (self.slider, "value"))
@@ -121,11 +115,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
 
     def _make_pictures(self) -> dict[str, Callable[[Event], Picture]]:
         """Return what draws each picture as it was at a step."""
-        said, data, bars = (
-            sequence(self._recording),
-            wire(self._recording),
-            timeline(self._recording),
-        )
+        said, data, bars = sequence(self._recording), wire(self._recording), timeline(self._recording)
         return {
             _("Sequence"): lambda step: said.at(step.number),
             _("Timeline"): lambda step: bars.at_time(step.ended),

@@ -43,9 +43,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     any cell; what arrives is shown from the thread that receives it.
     """
 
-    def __init__(
-        self, name: str, module: ModuleType, connect: Callable[..., Connection]
-    ) -> None:
+    def __init__(self, name: str, module: ModuleType, connect: Callable[..., Connection]) -> None:
         self.name = name
         self.module = module
         self._connect = connect
@@ -56,12 +54,8 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._sent: deque[str] = deque(maxlen=KEPT)  # what has not come back yet
         self._dropped = 0  # lines that had to make room
         self._forgotten = 0  # characters of _received that had to make room
-        self._found: dict[
-            str, int
-        ] = {}  # up to where in all that was received a text has been found
-        self._unread = (
-            0  # lines of others since this client's person last did something
-        )
+        self._found: dict[str, int] = {}  # up to where in all that was received a text has been found
+        self._unread = 0  # lines of others since this client's person last did something
         self._present = False
         self._trouble = ""  # why the last thing that the person did has failed
 
@@ -78,9 +72,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             continuous_update=False,
             layout={"flex": "1 1 0", "width": "auto", "min_width": "6em"},
         )
-        self._send_button = ipywidgets.Button(
-            description=_("Send"), layout={"width": "auto"}
-        )
+        self._send_button = ipywidgets.Button(description=_("Send"), layout={"width": "auto"})
         self._leave_button = ipywidgets.Button(layout={"width": "auto"})
         # The page reports Enter first, and then what stands in the box, if it has changed since it last told.
         # It also tells when the box loses the focus; only Enter is meant as "send".
@@ -125,12 +117,8 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         try:
             self.connection.send(text)
         except TimeoutError:
-            reason = _(
-                "{name} has waited {timeout} s to send: the server takes nothing"
-            )
-            raise TimeoutError(
-                reason.format(name=self.name, timeout=CONNECT_TIMEOUT)
-            ) from None
+            reason = _("{name} has waited {timeout} s to send: the server takes nothing")
+            raise TimeoutError(reason.format(name=self.name, timeout=CONNECT_TIMEOUT)) from None
         finally:
             painter.draw_soon(self)
         if self.module.LEAVE_WORD is None:  # its client sends one message, and leaves
@@ -210,14 +198,10 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
-        with (
-            self._changed
-        ):  # held to the end, so that no older picture overtakes a newer one
+        with self._changed:  # held to the end, so that no older picture overtakes a newer one
             lines = list(self._lines)[-SHOWN:]
             if hidden := self._dropped + len(self._lines) - len(lines):
-                lines.insert(
-                    0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>"
-                )
+                lines.insert(0, "<i>" + _("({n} older lines)").format(n=hidden) + "</i>")
             if self._trouble:
                 lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 13)
@@ -231,9 +215,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     # --- what a person does ---
 
-    def _on_key(
-        self, _widget: object, content: dict[str, Any], _buffers: object
-    ) -> None:
+    def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content.get("event") == "submit" and self._enter is None:
             self._enter = threading.Timer(ENTER, self._send_box)
             self._enter.start()

@@ -35,9 +35,7 @@ def notebooks_to_work_in() -> Path:
     for source in shipped.rglob("[0-9][0-9]_*.ipynb"):
         name = source.relative_to(shipped)
         copy, text = copies / name, without_output(source.read_text(encoding="utf-8"))
-        if copy.exists() and digest(copy.read_text(encoding="utf-8")) != digests.get(
-            str(name)
-        ):
+        if copy.exists() and digest(copy.read_text(encoding="utf-8")) != digests.get(str(name)):
             continue
         copy.parent.mkdir(exist_ok=True)
         copy.write_text(text, encoding="utf-8")

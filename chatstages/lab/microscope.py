@@ -29,15 +29,9 @@ def run_cell(shell: Any, name: str, cell: str) -> None:
 
     name = name.strip() or "scope"
     if not name.isidentifier():
-        raise UsageError(
-            _("{name} cannot be the name of a variable.").format(name=repr(name))
-        )
+        raise UsageError(_("{name} cannot be the name of a variable.").format(name=repr(name)))
     if shell.should_run_async(cell, transformed_cell=shell.transform_cell(cell)):
-        raise UsageError(
-            _(
-                "Where a cell awaits something, write “with microscope() as scope:” around it."
-            )
-        )
+        raise UsageError(_("Where a cell awaits something, write “with microscope() as scope:” around it."))
     codes = compiled(shell, cell)
     with microscope() as scope:
         shell.user_ns[name] = scope
@@ -51,17 +45,12 @@ def run_cell(shell: Any, name: str, cell: str) -> None:
 
 def compiled(shell: Any, cell: str) -> list[Any]:
     """Return the cell as code: all of it, and its last line by itself if that is to be shown."""
-    source = "\n" + shell.transform_cell(
-        cell
-    )  # lines are counted from that of the magic on
+    source = "\n" + shell.transform_cell(cell)  # lines are counted from that of the magic on
     file = shell.compile.cache(source, shell.execution_count, raw_code=cell)
     body = ast.parse(source, file).body
     last = [body.pop()] if body and isinstance(body[-1], ast.Expr) else []
     codes = [compile(ast.Module(body, []), file, "exec", dont_inherit=True)]
-    return codes + [
-        compile(ast.Interactive([line]), file, "single", dont_inherit=True)
-        for line in last
-    ]
+    return codes + [compile(ast.Interactive([line]), file, "single", dont_inherit=True) for line in last]
 
 
 def register() -> bool:

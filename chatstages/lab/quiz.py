@@ -42,35 +42,21 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
         rows = []
         for letter, answer in zip(LETTERS, self._answers, strict=False):
             # The text stands beside the button, because a button cuts off what is longer than it is wide.
-            button = ipywidgets.Button(
-                description=letter, tooltip=answer["text"], layout={"width": "3em"}
-            )
+            button = ipywidgets.Button(description=letter, tooltip=answer["text"], layout={"width": "3em"})
             button.on_click(self._on_click)
             self._buttons.append(button)
-            text = ipywidgets.HTML(
-                f'<div style="{FONT};line-height:1.5">{as_html(answer["text"])}</div>'
-            )
-            rows.append(
-                ipywidgets.HBox([button, text], layout={"align_items": "center"})
-            )
+            text = ipywidgets.HTML(f'<div style="{FONT};line-height:1.5">{as_html(answer["text"])}</div>')
+            rows.append(ipywidgets.HBox([button, text], layout={"align_items": "center"}))
         text = f'<div style="font-weight:600;{FONT};line-height:1.4">{as_html(self._question)}</div>'
-        super().__init__(
-            [ipywidgets.HTML(text), *rows, self._feedback],
-            layout={"margin": "4px 0 8px"},
-        )
+        super().__init__([ipywidgets.HTML(text), *rows, self._feedback], layout={"margin": "4px 0 8px"})
 
     def __repr__(self) -> str:
-        answers = (
-            f"  {letter} {a['text']}"
-            for letter, a in zip(LETTERS, self._answers, strict=False)
-        )
+        answers = (f"  {letter} {a['text']}" for letter, a in zip(LETTERS, self._answers, strict=False))
         return "\n".join([self._question, *answers])
 
     def _repr_mimebundle_(self, **options: object) -> Any:
         bundle = super()._repr_mimebundle_(**options)
-        bundle["text/plain"] = repr(
-            self
-        )  # ipywidgets would cut it after 110 characters
+        bundle["text/plain"] = repr(self)  # ipywidgets would cut it after 110 characters
         return bundle
 
     def _on_click(self, button: ipywidgets.Button) -> None:

@@ -45,8 +45,7 @@ def compare(old: Code, new: Code) -> Rich:
     old_name, new_name = name(old), name(new)
     rows = "".join(map(draw, pairs(before, after)))
     head = "".join(
-        f'<th style="text-align:left;{CELL}">{escape(title)}</th>'
-        for title in (old_name, new_name)
+        f'<th style="text-align:left;{CELL}">{escape(title)}</th>' for title in (old_name, new_name)
     )
     table = (
         f'<table style="width:100%;table-layout:fixed;border-collapse:collapse;{BORDER};text-align:left;'
@@ -54,10 +53,7 @@ def compare(old: Code, new: Code) -> Rich:
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
     return Rich(
-        plain="\n".join(
-            unified_diff(before, after, old_name, new_name, lineterm="", n=CONTEXT)
-        ),
-        html=table,
+        plain="\n".join(unified_diff(before, after, old_name, new_name, lineterm="", n=CONTEXT)), html=table
     )
 
 
@@ -70,12 +66,8 @@ def read(code: Code) -> list[str]:
     body = ast.parse(text).body
     skipped = [0]
     for statement in body[:2]:
-        is_docstring = isinstance(statement, ast.Expr) and isinstance(
-            statement.value, ast.Constant
-        )
-        is_future = (
-            isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
-        )
+        is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
         if (is_docstring or is_future) and statement.end_lineno:
             skipped.append(statement.end_lineno)
     while not lines[max(skipped)].strip():
@@ -85,11 +77,7 @@ def read(code: Code) -> list[str]:
 
 def name(code: Code) -> str:
     """Return what `code` is called, with its module."""
-    module = (
-        code.__name__
-        if isinstance(code, ModuleType)
-        else f"{code.__module__}.{code.__qualname__}"
-    )
+    module = code.__name__ if isinstance(code, ModuleType) else f"{code.__module__}.{code.__qualname__}"
     return module.removeprefix("chatstages.")
 
 

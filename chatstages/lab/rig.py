@@ -21,9 +21,7 @@ from chatstages.lab.client import WAIT, ChatClient
 from chatstages.lab.server import ChatServer
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
-_running: dict[
-    str, Callable[[], object]
-] = {}  # how to stop what cells have started, by its name
+_running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
 _failed = threading.Condition()  # Guards _failures.
 _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
 
@@ -40,11 +38,7 @@ def start(what: int | ModuleType, **options: Any) -> ChatServer:
     `options` go to the module's `serve`. Raises OSError when no port can be had.
     """
     module = load_stage(what) if isinstance(what, int) else what
-    label = (
-        _("stage {n}").format(n=what)
-        if isinstance(what, int)
-        else module.__name__.rpartition(".")[2]
-    )
+    label = _("stage {n}").format(n=what) if isinstance(what, int) else module.__name__.rpartition(".")[2]
     _stop(module.__name__)
     server = ChatServer(module, label, options)
     _running[module.__name__] = server.stop
@@ -77,9 +71,7 @@ def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.soc
 
 def _stop(name: str) -> None:
     """Stop what runs under `name`, and what hangs on it, newest first."""
-    for key in reversed(
-        [key for key in _running if key == name or key.startswith(f"{name}/")]
-    ):
+    for key in reversed([key for key in _running if key == name or key.startswith(f"{name}/")]):
         _running.pop(key)()
 
 
@@ -90,13 +82,8 @@ def failures(count: int = 0, timeout: float = WAIT) -> list[str]:
     """
     with _failed:
         if not _failed.wait_for(lambda: len(_failures) >= count, timeout):
-            raise TimeoutError(
-                _("No thread has failed within {timeout} s").format(timeout=timeout)
-            )
-        failed = [
-            traceback.format_exception_only(failure.exc_value)[0].strip()
-            for failure in _failures
-        ]
+            raise TimeoutError(_("No thread has failed within {timeout} s").format(timeout=timeout))
+        failed = [traceback.format_exception_only(failure.exc_value)[0].strip() for failure in _failures]
         _failures.clear()
         return failed
 
@@ -109,9 +96,7 @@ def finish() -> None:
     while _running:
         _running.popitem()[1]()
     if failed := failures():
-        raise RuntimeError(
-            _("A thread has failed: {failures}").format(failures="; ".join(failed))
-        )
+        raise RuntimeError(_("A thread has failed: {failures}").format(failures="; ".join(failed)))
 
 
 def _record(
@@ -122,13 +107,8 @@ def _record(
         _failures.append(failure)
         _failed.notify_all()
     frames = (frame for frame, _line in traceback.walk_tb(failure.exc_traceback))
-    if not any(
-        frame.f_globals.get("__name__", "").startswith("chatstages.")
-        for frame in frames
-    ):
-        previous(
-            failure
-        )  # the learner's own thread: its error is wanted at once, not at the end
+    if not any(frame.f_globals.get("__name__", "").startswith("chatstages.") for frame in frames):
+        previous(failure)  # the learner's own thread: its error is wanted at once, not at the end
 
 
 def _stop_with_the_kernel() -> None:

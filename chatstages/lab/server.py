@@ -38,13 +38,9 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._changed = threading.Condition()
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._total = 0  # events, those forgotten too
-        self._found: dict[
-            tuple[EventKind, str], int
-        ] = {}  # up to which event this has been waited for
+        self._found: dict[tuple[EventKind, str], int] = {}  # up to which event this has been waited for
         self._present: dict[Address, int] = {}  # how often each has spoken
-        self._names: dict[
-            Address, str
-        ] = {}  # of the clients that this notebook has started
+        self._names: dict[Address, str] = {}  # of the clients that this notebook has started
         self._trouble = ""  # why the server could not be started again
         self._port = 0  # any free one; when it is started again, the same
         self._server: BackgroundServer | None = None
@@ -54,9 +50,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._log = ipywidgets.HTML()
         self._button = ipywidgets.Button(layout={"width": "auto", "flex": "0 0 auto"})
         self._button.on_click(lambda _button: self._stop_or_start())
-        top = ipywidgets.HBox(
-            [self._title, self._button], layout={"justify_content": "space-between"}
-        )
+        top = ipywidgets.HBox([self._title, self._button], layout={"justify_content": "space-between"})
         super().__init__(
             [top, self._members, self._log],
             layout={"flex": "2 1 24em", "min_width": "18em", "margin": "4px"},
@@ -84,15 +78,11 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             self._server.stop()
         with self._changed:
             self._present.clear()
-        self._server = self.module.serve(
-            port=self._port, on_event=self._on_event, **self._options
-        )
+        self._server = self.module.serve(port=self._port, on_event=self._on_event, **self._options)
         self._port = self._server.address[1]
         self.draw()
         # The server may end by itself (stages 1 and 2), and nobody would tell the page.
-        threading.Thread(
-            target=self._draw_at_the_end, args=(self._server,), name="panel"
-        ).start()
+        threading.Thread(target=self._draw_at_the_end, args=(self._server,), name="panel").start()
 
     def stop(self) -> None:
         """Stop the server (within 1 s) and give the port back."""
@@ -130,9 +120,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         with self._changed:
             return list(map(self._tell, self._events))
 
-    def wait_for(
-        self, kind: EventKind, count: int = 1, text: str = "", timeout: float = WAIT
-    ) -> None:
+    def wait_for(self, kind: EventKind, count: int = 1, text: str = "", timeout: float = WAIT) -> None:
         """Wait until `count` more events of `kind`, with `text` in them, have happened.
 
         More than when the same was last waited for, so a cell that does something and waits may be run
@@ -143,9 +131,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             """Return behind which of all events so far such an event stands."""
             first = self._total - len(self._events)
             numbered = enumerate(self._events, start=first + 1)
-            return [
-                n for n, e in numbered if n > last and e.kind == kind and text in e.text
-            ]
+            return [n for n, e in numbered if n > last and e.kind == kind and text in e.text]
 
         with self._changed:
             last = self._found.get((kind, text), 0)
@@ -159,16 +145,12 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
     def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
         """Wait until `happened()`. The lock must be held."""
         if not self._changed.wait_for(happened, timeout):
-            reason = _(
-                "The server has waited {timeout} s for {what}; there is {events}"
-            )
+            reason = _("The server has waited {timeout} s for {what}; there is {events}")
             events = [self._tell(event)[:60] for event in list(self._events)[-5:]]
             raise TimeoutError(reason.format(timeout=timeout, what=what, events=events))
 
     def _has_joined(self, client: Address) -> bool:
-        return any(
-            event.kind == "joined" and event.address == client for event in self._events
-        )
+        return any(event.kind == "joined" and event.address == client for event in self._events)
 
     def refresh(self) -> None:
         """Draw again, for front ends that do not show what changes in the background."""
@@ -220,9 +202,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
 
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
-        with (
-            self._changed
-        ):  # held to the end, so that no older picture overtakes a newer one
+        with self._changed:  # held to the end, so that no older picture overtakes a newer one
             running = self.running
             name = _("Server, {what}").format(what=self._what)
             state = show_address(self.address) if running else _("ended")
@@ -234,12 +214,8 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             ]
             there = _("Connected: {n}").format(n=len(members))
             style = f"{FONT};overflow-wrap:anywhere"
-            self._members.value = (
-                f'<div style="{style}">{there} {" ".join(members)}</div>'
-            )
-            lines = [
-                as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]
-            ]
+            self._members.value = f'<div style="{style}">{there} {" ".join(members)}</div>'
+            lines = [as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]]
             if self._trouble:
                 lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 10)

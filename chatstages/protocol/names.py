@@ -11,9 +11,7 @@ import unicodedata
 from chatstages.i18n import _
 from chatstages.text import clean
 
-COLON = (
-    "："  # between name and text: U+FF1A, the full-width colon of a Chinese keyboard
-)
+COLON = "："  # between name and text: U+FF1A, the full-width colon of a Chinese keyboard
 MAX_NAME = 32  # characters
 SYSTEM = "*"  # begins a line of the server's own; no name may begin so
 GUEST = "#"  # begins the name that the server gives to a member without one; likewise
@@ -25,9 +23,7 @@ BLANK = re.compile(
 )
 
 # Letters that look alike: the ones of Unicode TR39 that a keyboard of the region has at hand.
-LOOKALIKES = str.maketrans(
-    "i1|0асԁеһіјкморԛѕтԝхуαινορυı∗", "llloacdehljkmopqstwxyalvopul*"
-)
+LOOKALIKES = str.maketrans("i1|0асԁеһіјкморԛѕтԝхуαινορυı∗", "llloacdehljkmopqstwxyalvopul*")
 CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТХУ", "ABEZHIKMNOPTYXABEKMHOPCTXY")
 
 
@@ -57,9 +53,7 @@ def normalized(name: str) -> str:
 
 def objection(name: str, shown: str) -> str:
     """Return why `name`, which would be shown as `shown`, cannot be a nickname; "" where it can."""
-    plain = unicodedata.normalize(
-        "NFKC", shown
-    )  # there, every colon of a keyboard is the same
+    plain = unicodedata.normalize("NFKC", shown)  # there, every colon of a keyboard is the same
     key = name_key(shown)
     if not key:
         return _("a nickname needs a visible character")
@@ -70,9 +64,7 @@ def objection(name: str, shown: str) -> str:
     if ":" in plain:
         return _("a nickname has no colon: it ends the name on the wire")
     if key.startswith((SYSTEM, GUEST)):
-        return _("a nickname does not begin with {system} or {guest}").format(
-            system=SYSTEM, guest=GUEST
-        )
+        return _("a nickname does not begin with {system} or {guest}").format(system=SYSTEM, guest=GUEST)
     return ""
 
 
@@ -83,7 +75,5 @@ def name_key(name: str) -> str:
     without a shape of their own are left out, and letters that look alike become one.
     """
     plain = unicodedata.normalize("NFKC", name).translate(CAPITALS).casefold()
-    visible = (
-        c for c in BLANK.sub("", plain) if unicodedata.category(c) not in ("Cf", "Zs")
-    )
+    visible = (c for c in BLANK.sub("", plain) if unicodedata.category(c) not in ("Cf", "Zs"))
     return "".join(visible).translate(LOOKALIKES)

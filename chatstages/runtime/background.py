@@ -9,9 +9,7 @@ from contextlib import suppress
 from chatstages.runtime.events import Address
 from chatstages.runtime.sockets import StoppableSocket, Stopped
 
-STOP_TIMEOUT = (
-    10.0  # seconds that `stop` waits at most; all threads should have ended long before
-)
+STOP_TIMEOUT = 10.0  # seconds that `stop` waits at most; all threads should have ended long before
 
 
 class BackgroundServer:
@@ -21,9 +19,7 @@ class BackgroundServer:
     where it listens: host and port.
     """
 
-    def __init__(
-        self, sock: StoppableSocket, run: Callable[..., None], *args: object
-    ) -> None:
+    def __init__(self, sock: StoppableSocket, run: Callable[..., None], *args: object) -> None:
         self.address: Address = sock.getsockname()[:2]
         self._sock = sock
         self._ended = threading.Event()

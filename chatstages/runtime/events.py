@@ -37,9 +37,7 @@ class Event(NamedTuple):
         """Return one line in the language in use: nothing in it can reach beyond, or harm a terminal."""
         sentence = {
             "joined": _("{who} joined"),
-            "said": _("{name} ({address}): {text}")
-            if self.name
-            else _("{who} said: {text}"),
+            "said": _("{name} ({address}): {text}") if self.name else _("{who} said: {text}"),
             "left": _("{who} left"),
             "dropped": _("{who} was disconnected: {text}"),
             "refused": _("{who}: not passed on: {text}"),
@@ -47,9 +45,7 @@ class Event(NamedTuple):
             "disconnected": _("The server at {who} has closed the connection."),
         }[self.kind]
         address, name = show_address(self.address), one_line(self.name)
-        return sentence.format(
-            who=name or address, name=name, address=address, text=one_line(self.text)
-        )
+        return sentence.format(who=name or address, name=name, address=address, text=one_line(self.text))
 
 
 Hook = Callable[[Event], None]

@@ -6,9 +6,7 @@ import socket
 import sys
 from contextlib import suppress
 
-DEFAULT_PORT = (
-    30_000  # and the stage's number: outside every system's range of ephemeral ports
-)
+DEFAULT_PORT = 30_000  # and the stage's number: outside every system's range of ephemeral ports
 
 # A far end that has vanished is noticed within a minute: 25 + 3 × 10 seconds, and the system's own rounding.
 KEEP_IDLE, KEEP_INTERVAL, KEEP_PROBES = 25, 10, 3
@@ -32,9 +30,7 @@ def allow_many_connections() -> None:
 
     Many systems begin with 1,024 or 256. On Windows there is no such limit.
     """
-    with suppress(
-        ImportError, OSError, ValueError
-    ):  # ValueError: macOS says "unlimited", and means less
+    with suppress(ImportError, OSError, ValueError):  # ValueError: macOS says "unlimited", and means less
         import resource
 
         _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -59,7 +55,5 @@ def keep_alive(conn: socket.socket) -> None:
             1_000 * (KEEP_IDLE + KEEP_INTERVAL * KEEP_PROBES),
         ),  # milliseconds
     ):
-        with suppress(
-            AttributeError, OSError
-        ):  # not every system has each of them, or lets it be set
+        with suppress(AttributeError, OSError):  # not every system has each of them, or lets it be set
             conn.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

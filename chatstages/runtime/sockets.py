@@ -16,13 +16,8 @@ from chatstages.runtime.options import reuse_address
 from chatstages.runtime.waker import StopSignal
 
 CONNECT_TIMEOUT = 10.0  # seconds for which a client tries to connect, or to send
-ACCEPT_TIMEOUT = (
-    0.5  # seconds: the client that was reported may have disconnected again
-)
-FIRST_DELAY, MAX_DELAY = (
-    0.01,
-    1.0,
-)  # seconds between two tries while no more files may be open
+ACCEPT_TIMEOUT = 0.5  # seconds: the client that was reported may have disconnected again
+FIRST_DELAY, MAX_DELAY = 0.01, 1.0  # seconds between two tries while no more files may be open
 
 
 class Stopped(Exception):

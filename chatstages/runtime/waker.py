@@ -82,9 +82,7 @@ class StopSignal(Waker):
             return True  # it is closed: the call says so at once
         return sock in self._wait_for(sock, self, timeout=timeout) and not self.is_set()
 
-    def _wait_for(
-        self, *things: socket.socket | Waker, timeout: float | None
-    ) -> list[object]:
+    def _wait_for(self, *things: socket.socket | Waker, timeout: float | None) -> list[object]:
         if self.is_set():
             return []
         with _Selector() as selector:

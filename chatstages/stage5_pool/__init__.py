@@ -1,31 +1,36 @@
 """Stage 5: rigorous. One log, one lock, one pool.
 
-Members have names, a message is a line, everybody sees the same lines in the same order, and nobody can
-stall the room, whatever they do or fail to do.
+Members have names, a message is a line, everybody sees the same lines in the same
+order, and nobody can stall the room, whatever they do or fail to do.
 
-The idea: the room is an append-only **log**, the bytes of everything said, one line after the other. A member
-is a socket and an **offset** in the log: what lies behind the offset has been sent to it, what lies ahead has
-not.
+The idea: the room is an append-only **log**, the bytes of everything said, one line
+after the other. A member is a socket and an **offset** in the log: what lies behind the
+offset has been sent to it, what lies ahead has not.
 
-- What a member says is appended to the log under the one **lock**. So there is one order.
-- A fixed **pool** of worker threads shares the connections. Each worker waits for all of its connections at
-  once (a selector, I/O multiplexing), and sends each as much of what lies ahead of its offset as its socket
-  takes, without blocking.
-- So a slow consumer costs a number, not a thread; a busy room sends many lines at once; and memory is bounded
-  by the log. A consumer so slow that the log has forgotten its offset is disconnected, and told why.
+- What a member says is appended to the log under the one **lock**: so there is one
+  order for all.
+- A fixed **pool** of worker threads shares the connections. Each worker waits for all
+  of its connections at once (a selector, I/O multiplexing), and sends each what lies
+  ahead of its offset, as much as its send buffer takes, without blocking.
+- So a slow consumer costs a number, not a thread. A busy room sends many lines at
+  once. Memory is bounded by the log: a consumer so slow that the log no longer holds
+  its offset is disconnected, and told why.
 
 **Unlike stage 4:**
 
-- On the wire a message is `name：text` and a newline, the delimiter. The server puts the name there: a
-  member keeps the name that it gave first, and no two members have names that a reader could confuse.
-- No thread for each member, no sending from the speaker's thread, nothing that blocks while the lock is held.
-- Backpressure: a member that sends more than the room can follow is throttled. A peer that disconnected
-  without FIN is noticed (keepalive).
+- On the wire a message is `name：text` and a newline, the delimiter. The server puts
+  the name there: a member keeps the name that it gave first, and no two members have
+  names that a reader could confuse.
+- No thread for each member, no sending from the speaker's thread, nothing that blocks
+  while the lock is held.
+- Backpressure: a member that sends more than the room can follow is throttled. A peer
+  that disconnected without FIN is noticed (keepalive).
 
-Read `room` first, the log and its lock; then `connection`, what concerns one connection alone; `worker`, one
-thread of the pool; `server`, which accepts; and `client`.
+Read `room` first, the log and its lock; then `connection`, what concerns one socket
+alone; `worker`, one thread of the pool; `server`, which accepts; and `client`.
 
-**Still wrong:** nothing is encrypted, nobody proves who they are, and the log is lost when the server ends.
+**Still wrong:** nothing is encrypted, nobody proves who they are, and the log is lost
+when the server ends.
 """
 
 from chatstages.stage5_pool.client import Client, connect

@@ -1,7 +1,7 @@
 """The client of stage 5: that of stage 4, with a nickname and whole lines.
 
-What you say goes over the wire as `name：text` and a newline, and each line that comes back is a message
-(`protocol.LineDecoder`).
+What you say goes over the wire as `name：text` and a newline, and each line that comes
+back is a message (`protocol.LineDecoder`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TIMEOUT = 0.5  # seconds that a leaving client gives the server to close its sid
 def receive(conn: StoppableSocket) -> Iterator[str]:
     """Yield each line that arrives, until the other side has left.
 
-    A server that knows no lines (the one of stage 4) ends none: its text is taken after a pause.
+    The server of stage 4 ends no line: there, a pause ends a text.
     """
     lines = LineDecoder(limit=1 << 20)
     with suppress(OSError):  # OSError: the other side was killed
@@ -41,9 +41,9 @@ def receive(conn: StoppableSocket) -> Iterator[str]:
 class Client:
     """A connection with a nickname, and a thread that receives.
 
-    `received` holds the last 1,000 lines that have arrived. One thread at a time may send or close.
-    Without a `name`, it cannot send until one is set. Raises OSError if no server is up, ValueError when
-    `name` cannot be a nickname; the message says why.
+    `received` holds the last 1,000 lines. One thread at a time may send or close.
+    Without a `name`, it cannot send until one is set. Raises OSError if no server is
+    up, ValueError (which says why) if `name` cannot be a nickname.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Client:
 
     @property
     def name(self) -> str:
-        """The nickname in front of what is sent. To set one that cannot be one raises ValueError."""
+        """The nickname. To set what cannot be one raises ValueError, which says why."""
         return self._name
 
     @name.setter
@@ -77,7 +77,8 @@ class Client:
     def send(self, text: str) -> None:
         """Send `text`, each of its lines as one message, from one thread at a time.
 
-        Raises ValueError when a line is too long (MAX_LINE) or there is no name, OSError if disconnected.
+        Raises ValueError if a line is too long (MAX_LINE) or there is no name, OSError
+        if disconnected.
         """
         if not self._name:
             raise ValueError(_("Choose a nickname first."))

@@ -1,8 +1,8 @@
-"""One member of the room of stage 5: a socket that never waits, a offset in the log, and a name.
+"""One connection of stage 5: a non-blocking socket, an offset in the log, a name.
 
-A socket that is set not to block takes or gives what it can at once. `Connection` keeps in mind what follows
-from that: whether there is more to send, whether it is to be heard, when to look at it again. It knows
-nothing of threads and locks: only the worker that it was given to touches it (see `stage5_pool`).
+A non-blocking socket takes or gives at once what it can. `Connection` remembers what
+follows from that: whether there is more to send, whether to receive from it, when to
+look at it again. It knows neither threads nor locks: only its worker touches it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ from chatstages.protocol.names import COLON, SYSTEM, usable_name
 from chatstages.runtime.events import Address, Event, EventKind, Hook
 from chatstages.runtime.options import keep_alive
 
-READ_SIZE = (
-    2 << 10
-)  # bytes taken from a member at a time, at most: small, so that everybody has a turn
-LINES_PER_SECOND = 1_000  # lines a second from a member that says several at once
-MAX_THROTTLE = 1.0  # seconds for which such a member is not heard, at most: it may have left meanwhile
-SEND_SIZE = 256 << 10  # bytes handed to one send, at most
-SEND_BUFFER = 128 << 10  # bytes that the system takes off our hands for each member
-NOTICE_TIMEOUT = 5.0  # seconds that a member which is cut off has to hear why
-NOWHERE = sys.maxsize  # the offset of a member that is sent nothing any more
+READ_SIZE = 2 << 10  # bytes of one recv, at most: small, so that everybody has a turn
+LINES_PER_SECOND = 1_000  # from a member that sends several at once
+MAX_THROTTLE = 1.0  # seconds without a recv, at most: it may have left meanwhile
+SEND_SIZE = 256 << 10  # bytes of one send, at most
+SEND_BUFFER = 128 << 10  # bytes of send buffer that we ask the system for
+NOTICE_TIMEOUT = 5.0  # seconds that a slow consumer has to read why it is disconnected
+NOWHERE = sys.maxsize  # the offset of a connection to which no more of the log is sent
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Connection:
-    """A connection, its offset in the log, and its name."""
+    """A socket, its offset in the log, and the name of its member."""
 
     def __init__(
         self,
@@ -46,29 +44,28 @@ class Connection:
         announces: bool = False,
     ) -> None:
         self.conn, self.address = conn, address
-        self.offset = offset  # up to here it has been sent the log
-        self.watched = 0  # what the worker's selector watches it for
-        self.write_blocked = False  # its socket takes no more for now
-        self.throttled = False  # it has said so much that it is not heard for now
-        self.disconnected = False  # it has left, or was killed
-        self.due = 0.0  # when to `on_timer`; 0 for never
-        self.name = guest_name  # until it says who it is
+        self.offset = offset  # the log up to here has been sent
+        self.watched = 0  # for what the worker's selector watches it: READ, WRITE
+        self.write_blocked = False  # its send buffer is full
+        self.throttled = False  # it has sent too much: no recv for now
+        self.disconnected = False  # it has closed its side, or was killed
+        self.due = 0.0  # the time of `on_timer`, in monotonic seconds; 0: never
+        self.name = guest_name  # until it gives one
         self.has_spoken = False
-        self._announces = announces  # whether the members are told that it has joined
+        self._announces = announces  # whether a line says that it has joined
         self._claim = ""  # what it writes in front of the colon
-        self._notice = b""  # of a line of our own, what its socket has not taken yet
-        self._discarding = False  # it has been cut off, or the server ends: what it still says is thrown away
-        self._discarded = 0  # bytes of that
+        self._notice = b""  # the rest of a line of the server's own, not sent yet
+        self._discarding = False  # what it still sends is discarded, and counted
+        self._discarded = 0  # bytes
         self._lines = LineDecoder()
         self._on_event = on_event
 
     def prepare(self) -> bool:
-        """Set the options of the socket; close it and return False where the client has gone already."""
+        """Set the socket's options; close it and return False if it has disconnected."""
         try:
             self.conn.setblocking(False)
-            self.conn.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-            )  # send a short line at once, too
+            # Send a short line at once, without waiting for more (Nagle's algorithm).
+            self.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             keep_alive(self.conn)
         except OSError:
@@ -78,62 +75,68 @@ class Connection:
 
     @property
     def wants(self) -> int:
-        """What its socket is to be watched for, READ, WRITE, both or neither."""
-        return (0 if self.throttled or self.disconnected else READ) | (
-            WRITE if self.write_blocked else 0
-        )
+        """For what the selector should watch it: READ, WRITE, both or neither."""
+        read = 0 if self.throttled or self.disconnected else READ
+        return read | (WRITE if self.write_blocked else 0)
 
     @property
     def sends_on(self) -> bool:
-        """Whether it goes on sending though it is not heard any more."""
+        """Whether it goes on sending though all that is discarded."""
         return self._discarded > 0
 
+    def tell(self, kind: EventKind, text: str = "") -> None:
+        """Call the hook with an event of this connection, and the name if it has one."""
+        name = self.name if self.has_spoken else ""
+        self._on_event(Event(kind, self.address, text, name))
+
+    # --- receiving ---
+
     def receive(self, claim_name: Callable[[str], str]) -> list[bytes]:
-        """Receive once; return the lines for the log."""
+        """Call `recv` once; return the lines for the log."""
         killed = False
         try:
             data = self.conn.recv(READ_SIZE)  # b"" when it has closed its side
         except BlockingIOError:
             return []
         except OSError:
-            data, killed = b"", True  # for us it has left
+            data, killed = b"", True  # RST, or no sign of life: it has left
         if not data:
             self._end()
         if self._discarding:
             self._discarded += len(data)
             return []
-        refused = self._lines.too_long
-        if data:
-            messages = self._lines.feed(data)
-        else:  # who was killed in the middle of a line has not said that line
-            messages = (
-                [] if killed and not self._lines.raw else self._lines.flush(final=True)
-            )
-        refused = self._lines.too_long - refused
+        messages, refused = self._decode(data, killed)
         for _each in range(refused):
             self._refuse()
         if not self.disconnected:
             self._throttle(len(messages), refused)
         return [self._stamp(message, claim_name) for message in messages if message]
 
+    def _decode(self, data: bytes, killed: bool) -> tuple[list[str], int]:
+        """Return the messages that `data` completes, and how many were too long."""
+        before = self._lines.too_long
+        if data:
+            messages = self._lines.feed(data)
+        elif killed and not self._lines.raw:
+            messages = []  # half a line of a peer that was killed is no message
+        else:
+            messages = self._lines.flush(final=True)
+        return messages, self._lines.too_long - before
+
     def _throttle(self, messages: int, refused: int) -> None:
-        """Decide when to hear it next, now that it has said so much at once."""
+        """Decide when to receive next, after so many messages at once."""
         self.due = 0.0
-        if (
-            messages > 1 or refused
-        ):  # it speaks without waiting for the room: let the others have their turn
+        if messages > 1 or refused:  # it does not wait for the room: others come first
             pause = min((messages + refused) / LINES_PER_SECOND, MAX_THROTTLE)
             self.throttled, self.due = True, time.monotonic() + pause
-        elif (
-            self._lines.raw and self._lines.waiting
-        ):  # what ends its message is a pause
+        elif self._lines.raw and self._lines.waiting:  # a pause will end its message
             self.due = time.monotonic() + RAW_PAUSE
 
     def on_timer(self, claim_name: Callable[[str], str]) -> list[bytes]:
         """Do what is `due`; return the lines for the log."""
         self.due = 0.0
         if self._discarding:
-            self._end()  # it had its time
+            self._end()  # NOTICE_TIMEOUT is over
         elif self.throttled:
             self.throttled = False
         else:
@@ -141,7 +144,7 @@ class Connection:
         return []
 
     def _stamp(self, message: str, claim_name: Callable[[str], str]) -> bytes:
-        """Return the line that everybody will see: whose it is is our word, not the sender's."""
+        """Return the line for everybody: the server, not the sender, puts the name."""
         written, colon, text = message.partition(COLON)
         if colon and not self._claim and (name := usable_name(written)):
             self._claim, self.name = written, claim_name(name)
@@ -156,90 +159,74 @@ class Connection:
         self.tell("said", text)
         return encode(line)
 
-    def tell(self, kind: EventKind, text: str = "") -> None:
-        """Call the hook, with the name by which the members know this one."""
-        self._on_event(
-            Event(kind, self.address, text, self.name if self.has_spoken else "")
-        )
-
     def _refuse(self) -> None:
-        """Say that a message was too long to be passed on."""
-        reason = _("Too long: a message has at most {limit} bytes.").format(
-            limit=MAX_LINE
-        )
+        """Tell the member that a message was too long to be passed on."""
+        sentence = _("Too long: a message has at most {limit} bytes.")
+        reason = sentence.format(limit=MAX_LINE)
         self.tell("refused", reason)
-        if (
-            not self.write_blocked
-        ):  # else it has been sent half a line, and this would stand in the middle
+        if not self.write_blocked:  # else this would stand in the middle of a line
             self._notice = encode(f"{SYSTEM} {reason}\n")
             self._send_notice()
 
-    def _send_notice(self) -> None:
-        """Send a line of our own: what the socket does not take now, it gets when it has room."""
-        try:
-            self._notice = self._notice[self.conn.send(self._notice) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._notice = b""  # it was killed: `recv` tells
-        self.write_blocked = bool(self._notice)
+    # --- sending ---
 
     def send(self, piece: bytearray) -> None:
-        """Send as much of `piece`, a part of the log from its offset on, as the socket takes."""
+        """Send as much of `piece`, the log from its offset on, as the buffer takes."""
         try:
             sent = self.conn.send(piece)
         except BlockingIOError:
             sent = 0
         except (
             OSError
-        ):  # it was killed; what it said before that is still heard, then `recv` tells
+        ):  # it was killed: `recv` brings what it said before, then the end
             self.offset = NOWHERE
             return
         self.offset += sent
-        self.write_blocked = (
-            sent < len(piece) or sent == SEND_SIZE
-        )  # then there is more
+        self.write_blocked = sent < len(piece) or sent == SEND_SIZE  # there is more
+
+    def _send_notice(self) -> None:
+        """Send a line of the server's own; the rest follows when the buffer has room."""
+        try:
+            self._notice = self._notice[self.conn.send(self._notice) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._notice = b""  # it was killed: `recv` brings the end
+        self.write_blocked = bool(self._notice)
 
     def on_writable(self) -> None:
-        """Take note that the socket takes more again."""
+        """Go on sending: the selector says that the buffer has room again."""
         self.write_blocked = False
         if self._notice:
             self._send_notice()
         if self._discarding and not self._notice:
             self.shutdown_write()
 
+    # --- ending ---
+
     def disconnect_slow_consumer(self, missed: int) -> None:
-        """Let it hear no more but why, when its socket takes that, and be heard no more."""
-        reason = _("it does not read what is sent to it ({count} bytes unsent)").format(
-            count=missed
-        )
-        self.tell("dropped", reason)
+        """Send no more of the log, but only why, and discard what it still sends."""
+        reason = _("it does not read what is sent to it ({count} bytes unsent)")
+        self.tell("dropped", reason.format(count=missed))
         goodbye = _("You were cut off: you did not read what was sent to you.")
-        self._notice = encode(
-            f"\n{SYSTEM} {goodbye}\n"
-        )  # it may have been sent half a line
-        self._discarding, self.offset, self.write_blocked, self.throttled = (
-            True,
-            NOWHERE,
-            True,
-            True,
-        )
+        self._notice = encode(f"\n{SYSTEM} {goodbye}\n")  # half a line may stand before
+        self._discard(write_blocked=True)
         self.due = time.monotonic() + NOTICE_TIMEOUT
 
     def shutdown_write(self) -> None:
-        """Say that nothing more will come, and let it close first.
+        """Half-close (FIN), and let the peer close first.
 
-        If we did, with bytes of it unread, that would be a reset: it throws away what the member has not
-        fetched yet (RFC 2525 section 2.17).
+        If we did, with bytes of it unread, that would be RST: it destroys what the
+        peer has not read yet (RFC 2525 section 2.17).
         """
         with suppress(OSError):
             self.conn.shutdown(socket.SHUT_WR)
-        self._discarding, self.offset, self.write_blocked, self.throttled = (
-            True,
-            NOWHERE,
-            False,
-            False,
-        )
+        self._discard(write_blocked=False)
+
+    def _discard(self, write_blocked: bool) -> None:
+        """Send no more of the log; discard what arrives, once there is nothing to send."""
+        self._discarding, self.offset = True, NOWHERE
+        self.write_blocked = self.throttled = write_blocked
 
     def reject(self) -> None:
         """Close the connection at once: there are too many already."""
@@ -247,21 +234,19 @@ class Connection:
         with suppress(OSError):
             self.conn.settimeout(0)
             self.conn.send(encode(f"{SYSTEM} {farewell}\n"))
-            self.conn.recv(READ_SIZE)  # unread, it would make a reset of the end
+            self.conn.recv(READ_SIZE)  # unread, it would make the close RST
         self.tell("dropped", _("the room is full"))
         self.close()
 
     def _end(self) -> None:
-        """Want nothing any more: it has left. What it was behind with is to be counted."""
+        """Want nothing any more; what could not be sent to it is to be counted."""
         self.offset = self.offset if self.write_blocked else NOWHERE
         self.disconnected, self.write_blocked, self.due = True, False, 0.0
 
     def close(self) -> None:
-        """Close the connection, and tell."""
+        """Close the socket, and tell."""
         self.conn.close()
         if self._discarded:
-            reason = _("{count} bytes came when it was not heard any more").format(
-                count=self._discarded
-            )
-            self.tell("refused", reason)
+            sentence = _("{count} bytes came when it was not heard any more")
+            self.tell("refused", sentence.format(count=self._discarded))
         self.tell("left")

@@ -1,4 +1,4 @@
-"""The server of stage 5: it accepts members, and shares them out among the workers of the pool."""
+"""The server of stage 5: it accepts members, and assigns them to the workers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,13 @@ from chatstages.stage5_pool.connection import Connection
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
 
-POOL_SIZE = (
-    1  # threads in the pool; with a GIL more are slower: `python -m chatstages.bench`
-)
-FLUSH_TIMEOUT = (
-    0.5  # seconds that a server which is stopped takes to send what has been said
-)
+POOL_SIZE = 1  # threads; with a GIL more are slower: `python -m chatstages.bench`
+FLUSH_TIMEOUT = 0.5  # seconds that a stopped server takes to send what was said
 BACKLOG = 1_024  # clients that may wait to be accepted
 
 # Windows has no selector but select(), and that takes 512 sockets.
-MAX_CONNECTIONS = (
-    500 if selectors.DefaultSelector.__name__ == "SelectSelector" else sys.maxsize
-)
+HAS_SELECT_ALONE = selectors.DefaultSelector.__name__ == "SelectSelector"
+MAX_CONNECTIONS = 500 if HAS_SELECT_ALONE else sys.maxsize  # of one worker
 
 
 def run_room(
@@ -37,12 +32,11 @@ def run_room(
     history: int,
     announces: bool,
 ) -> None:
-    """Run the pool, accept members until the server is stopped, then send what has been said."""
+    """Run the pool, accept members until the server is stopped, and drain."""
     room, workers = Room(), list[Worker]()
-    workers += [
-        Worker(room, server.stop_signal, on_event, workers, announces)
-        for _ in range(pool_size)
-    ]
+    stop = server.stop_signal
+    for _each in range(pool_size):
+        workers.append(Worker(room, stop, on_event, workers, announces))
     with ExitStack() as stack:
         for worker in workers:
             stack.callback(worker.close)
@@ -50,7 +44,7 @@ def run_room(
         jobs = [pool.submit(worker.run) for worker in workers]
 
         def stop_server(_job: Future[None]) -> None:
-            """Stop, because a worker has failed: half a room that receives nothing would be worse."""
+            """End it all when a worker fails: half a room would be worse."""
             server.stop()
 
         for job in jobs:
@@ -59,7 +53,7 @@ def run_room(
         with suppress(Stopped):
             accept_members(server, room, workers, make, history)
         for job in jobs:
-            job.result()  # an error in a pool waits here, in its Future, until somebody asks
+            job.result()  # raises what a worker has raised: its Future has kept it
         deadline = time.monotonic() + FLUSH_TIMEOUT
         for job in [pool.submit(worker.flush, deadline) for worker in workers]:
             job.result()
@@ -72,13 +66,12 @@ def accept_members(
     make: partial[Connection],
     history: int,
 ) -> None:
-    """Give each new member to the worker that has the fewest. Raises Stopped when the server is stopped."""
+    """Assign each new member to the worker that has the fewest. Raises Stopped."""
     for number in itertools.count(1):
         conn, address = server.accept()
         worker = min(workers, key=Worker.connection_count)
-        member = make(
-            conn, address, room.offset_for_newcomer(history), f"{GUEST}{number}"
-        )
+        offset = room.offset_for_newcomer(history)
+        member = make(conn, address, offset, f"{GUEST}{number}")
         if worker.connection_count() >= MAX_CONNECTIONS:
             member.reject()
         elif member.prepare():
@@ -93,11 +86,12 @@ def serve(
     history: int = 0,
     announces: bool = False,
 ) -> BackgroundServer:
-    """Start a server for a group, on any free port if `port` is 0, and return it running.
+    """Serve in a thread; port 0: any free one. Raises OSError if the port is in use.
 
-    `workers` is the number of threads in its pool; a newcomer first gets the last `history` lines; with
-    `announces` a line tells the members who has joined (said something for the first time) or left.
-    Raises OSError when the address cannot be had, ValueError for less than one worker or no line.
+    `workers` is the number of threads in the pool. A newcomer first gets the last
+    `history` lines. With `announces`, a line tells the members who has joined (has
+    said something for the first time) or left. Raises ValueError for less than one
+    worker or less than no line.
     """
     if workers < 1 or history < 0:
         raise ValueError(f"workers={workers}, history={history}")

@@ -1,7 +1,8 @@
-"""One thread of the pool of stage 5, and the connections that it serves.
+"""One worker of stage 5: a thread of the pool, and the connections that it serves.
 
-A worker waits for all its connections at once (a selector). It appends to the log what they have sent, and
-then sends each of them, without waiting, what lies ahead of its offset.
+A worker waits for all of its connections at once (a selector). It appends to the log
+what they have sent, and then sends each of them, without blocking, what lies ahead of
+its offset.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from chatstages.i18n import _
@@ -25,9 +26,7 @@ from chatstages.stage5_pool.connection import (
 )
 from chatstages.stage5_pool.room import Room
 
-BATCH = (
-    256 << 10
-)  # bytes that are received before they are published: a small part of the log
+BATCH = 256 << 10  # bytes that are received before they are published
 ARRIVALS = 20  # newcomers in one turn, at most
 
 
@@ -42,35 +41,26 @@ class Worker:
         workers: list[Worker],
         announces: bool = False,
     ) -> None:
-        self._room, self._stop, self._on_event, self._workers = (
-            room,
-            stop,
-            on_event,
-            workers,
-        )
-        self._announces = announces  # whether the members are told who has left
-        self._arrivals: deque[Connection] = (
-            deque()
-        )  # from the accepting thread; it needs no lock of ours
-        self._waker = (
-            Waker()
-        )  # woken, by any thread, when somebody has arrived or the log has grown
+        self._room, self._stop, self._on_event = room, stop, on_event
+        self._workers = workers  # all of the pool, this one too
+        self._announces = announces  # whether a line says who has left
+        # From the accepting thread; a deque needs no lock of ours.
+        self._arrivals: deque[Connection] = deque()
+        self._waker = Waker()  # when somebody has arrived or the log has grown
         # All else belongs to the thread of this worker alone.
         self._members: set[Connection] = set()
-        self._timed: set[Connection] = set()  # those to look at again at a certain time
-        self._farewells: list[
-            bytes
-        ] = []  # lines that say who has left, not published yet
+        self._timed: set[Connection] = set()  # those whose `on_timer` is due some time
+        self._farewells: list[bytes] = []  # lines about who has left, to be published
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, READ)
         self._selector.register(stop, READ)
 
     def connection_count(self) -> int:
-        """Return how many members this worker has, about: any thread may ask."""
+        """Return how many connections it has, about. Any thread may call."""
         return len(self._members) + len(self._arrivals)
 
     def assign(self, member: Connection) -> None:
-        """Give `member` to this worker. The accepting thread calls."""
+        """Let it serve `member`. The accepting thread calls."""
         self._arrivals.append(member)
         self.wake()
 
@@ -79,20 +69,20 @@ class Worker:
         self._waker.wake()
 
     def run(self) -> None:
-        """Serve the members until the server is stopped; what they have said by then is in the log."""
+        """Serve the members until the server is stopped, and receive once more."""
         while not self._stop.is_set():
             due = min((member.due for member in self._timed), default=None)
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
         self._turn(0)
 
+    # --- one turn ---
+
     def _turn(self, timeout: float | None) -> None:
-        """Wait until there is something to do; hear who speaks, then send everybody what lies ahead."""
+        """Wait, `timeout` seconds at most; receive; send what lies ahead."""
         said: list[bytes] = []
         size = 0  # of `said`, in bytes
-        ready: list[
-            Connection
-        ] = []  # newcomers, and those whose sockets have room again
-        news = False  # whether others have added to the log
+        ready: list[Connection] = []  # to send to: newcomers, and those with room again
+        news = False  # whether another worker has appended to the log
         for key, events in self._selector.select(timeout):
             member = key.data
             if member is None:
@@ -103,22 +93,17 @@ class Worker:
                 member.on_writable()
                 ready.append(member)
             if events & READ:
-                heard = member.receive(self._room.claim_name)
-                said += heard
-                size += sum(map(len, heard))
+                received = member.receive(self._room.claim_name)
+                said += received
+                size += sum(map(len, received))
             self._update_interest(member)
             if size > BATCH:
                 self._publish(said)
                 said, size = [], 0
                 if self._stop.is_set():
                     break
-        for member in [m for m in self._timed if m.due <= time.monotonic()]:
-            said += member.on_timer(self._room.claim_name)
-            self._update_interest(member)
-        for _each in range(min(len(self._arrivals), ARRIVALS)):
-            ready.append(self._welcome(self._arrivals.popleft()))
-        if self._arrivals:
-            self._waker.wake()
+        said += self._run_timers()
+        ready += self._welcome_arrivals()
         said += self._farewells
         self._farewells = []
         if said:
@@ -126,40 +111,52 @@ class Worker:
         else:
             self._flush(self._members if news else ready)
 
+    def _run_timers(self) -> list[bytes]:
+        """Let those do what is due; return the lines for the log."""
+        said = []
+        for member in [m for m in self._timed if m.due <= time.monotonic()]:
+            said += member.on_timer(self._room.claim_name)
+            self._update_interest(member)
+        return said
+
+    def _welcome_arrivals(self) -> list[Connection]:
+        """Begin to serve ARRIVALS newcomers at most; return them."""
+        count = min(len(self._arrivals), ARRIVALS)
+        arrived = [self._arrivals.popleft() for _each in range(count)]
+        for member in arrived:
+            self._members.add(member)
+            self._on_event(Event("joined", member.address))
+            self._update_interest(member)
+        if self._arrivals:
+            self._waker.wake()
+        return arrived
+
     def _publish(self, said: list[bytes]) -> None:
-        """Add to the log, and let everybody have it."""
+        """Append to the log, and send it to everybody."""
         self._room.append(said)
         for worker in self._workers:
             if worker is not self:
                 worker.wake()
         self._flush(self._members)
 
-    def _welcome(self, member: Connection) -> Connection:
-        self._members.add(member)
-        self._on_event(Event("joined", member.address))
-        self._update_interest(member)
-        return member
-
     def _flush(self, members: Iterable[Connection]) -> None:
-        """Send each of `members` what lies ahead of it."""
+        """Send each of `members` what lies ahead of its offset."""
         start, end = self._room.bounds()
-        place, piece = end, bytearray()
+        offset, piece = end, bytearray()
         for member in members:
             if member.offset < start:
                 member.disconnect_slow_consumer(end - member.offset)
                 self._update_interest(member)
             elif member.offset < end and not member.write_blocked:
-                if member.offset != place:  # most are at the same place
-                    place, piece = (
-                        member.offset,
-                        self._room.read(member.offset, SEND_SIZE),
-                    )
+                if member.offset != offset:  # most have the same offset
+                    offset = member.offset
+                    piece = self._room.read(offset, SEND_SIZE)
                 member.send(piece)
                 if member.write_blocked:
                     self._update_interest(member)
 
     def _update_interest(self, member: Connection) -> None:
-        """Watch `member` for what it wants now, note whether it is due some time; let go who is gone."""
+        """Watch `member` for what it wants; close it once it has left."""
         if member.wants != member.watched:
             if member.watched:
                 self._selector.unregister(member.conn)
@@ -171,50 +168,54 @@ class Worker:
         else:
             self._timed.discard(member)
         if member.disconnected:
-            if (missed := self._room.bounds()[1] - member.offset) > 0:
-                reason = _("it left with {count} bytes unsent").format(count=missed)
-                member.tell("dropped", reason)
-            if self._announces and member.has_spoken:
-                left = _("{name} left").format(name=member.name)
-                self._farewells.append(encode(f"{SYSTEM} {left}\n"))
-            member.offset = NOWHERE
-            self._members.discard(member)
-            self._room.release_name(member.name)
-            member.close()
+            self._close_disconnected(member)
+
+    def _close_disconnected(self, member: Connection) -> None:
+        if (missed := self._room.bounds()[1] - member.offset) > 0:
+            reason = _("it left with {count} bytes unsent").format(count=missed)
+            member.tell("dropped", reason)
+        if self._announces and member.has_spoken:
+            left = _("{name} left").format(name=member.name)
+            self._farewells.append(encode(f"{SYSTEM} {left}\n"))
+        member.offset = NOWHERE
+        self._members.discard(member)
+        self._room.release_name(member.name)
+        member.close()
+
+    # --- the end ---
 
     def flush(self, deadline: float) -> None:
-        """Send the members what they have not seen yet, until `deadline`; say who has missed something.
+        """Drain: send what was said until `deadline`, and count the rest.
 
-        Called when `run` has returned in every worker: the log grows no more, and nobody is heard any more.
+        Called when `run` has returned in every worker: the log grows no more.
         """
         self._announces = False
         self._selector.unregister(self._waker)
         self._selector.unregister(self._stop)
         while self._arrivals:
-            self._arrivals.popleft().conn.close()  # it has not joined, so it does not leave
+            self._arrivals.popleft().conn.close()  # it has not joined: it does not leave
         for member in self._members:
             member.throttled, member.due = True, 0.0
             self._update_interest(member)
         self._flush(self._members)
-        while (
-            any(member.write_blocked for member in self._members)
-            and (left := deadline - time.monotonic()) > 0
-        ):
-            self._turn(left)
+        self._turn_while(lambda member: member.write_blocked, deadline)
         end = self._room.bounds()[1]
         for member in self._members:
-            if member.offset < end:
-                reason = _("the server was stopped, {count} bytes unsent").format(
-                    count=end - member.offset
-                )
-                member.tell("dropped", reason)
+            if (missed := end - member.offset) > 0:
+                reason = _("the server was stopped, {count} bytes unsent")
+                member.tell("dropped", reason.format(count=missed))
             member.shutdown_write()
             self._update_interest(member)
         self._turn(0)
-        while (
-            any(member.sends_on for member in self._members)
-            and (left := deadline - time.monotonic()) > 0
-        ):
+        self._turn_while(lambda member: member.sends_on, deadline)
+
+    def _turn_while(
+        self, condition: Callable[[Connection], bool], deadline: float
+    ) -> None:
+        """Take turns while it holds for any member, until `deadline`."""
+        while any(map(condition, self._members)):
+            if (left := deadline - time.monotonic()) <= 0:
+                break
             self._turn(left)
 
     def close(self) -> None:

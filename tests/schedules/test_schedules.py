@@ -219,7 +219,7 @@ def with_member(make: Callable[[], Post]) -> Callable[[], Post]:
 
     def setup() -> Post:
         post = make()
-        post.worker._welcome(post.member)
+        post.worker.assign(post.member)
         post.worker._turn(0)
         return post
 

@@ -25,9 +25,7 @@ async def chat(member: ServerConnection) -> None:
 
 async def main() -> None:
     """Serve until killed."""
-    async with serve(
-        chat, "127.0.0.1", 0, compression=None, ping_interval=None
-    ) as server:
+    async with serve(chat, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print(*server.sockets[0].getsockname(), flush=True)
         await server.wait_closed()
 
