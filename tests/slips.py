@@ -359,6 +359,7 @@ pool.shutdown()
         "FullPool",
         r"""
 ann, ben, eve = come(), come(), come()
+until("recv", 2)  # the first two have their workers
 eve.sendall(b"Hello?\n")
 ann.sendall(b"Welcome!\n")
 hear(eve, b"Welcome!")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,11 +22,12 @@ from chatstages.faults import (
 )
 from chatstages.listener import Running
 from chatstages.microscope import findings, microscope
+from chatstages.microscope.evidence import holds
 from chatstages.microscope.findings import explain
 from chatstages.microscope.pictures import sequence
-from chatstages.microscope.recording import Recording
-from chatstages.microscope.streams import arrows, cuts, streams
-from tests.scripted import Script, calm, chat, crossed, frozen, merged
+from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.streams import Stream, arrows, cuts, streams
+from tests.scripted import MS, Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
 
 
@@ -93,6 +95,16 @@ def test_bytes_that_are_no_characters_are_not_cut() -> None:
     script.step("main", "recv", there, data=b"\xff\xe5")
     script.step("main", "recv", there, data=b"\x00")
     assert cuts(streams(script)[0]) == []
+
+
+@pytest.mark.parametrize(("offset", "characters"), [(2, ["大"]), (9, [])], ids=["next to it", "after a gap"])
+def test_a_character_is_put_together_only_from_neighbouring_bytes(offset: int, characters: list[str]) -> None:
+    """Bytes between the two pieces that nobody recorded may belong to it."""
+    head, rest = (
+        Event(number, number, number, "main", "recv", "socket 1", data=data, offset=at)
+        for number, data, at in ((0, b"\xe5\xa4", 0), (1, b"\xa7", offset))
+    )
+    assert [cut.character for cut in cuts(Stream("", "socket 1", [], [head, rest]))] == characters
 
 
 # --- what each function finds ---
@@ -255,6 +267,29 @@ def test_who_sends_with_the_lock_in_hand() -> None:
     assert kinds(frozen()) == ["HeldWhileBlocked"]
 
 
+def test_a_thread_that_waits_only_a_moment_for_the_lock_is_no_victim() -> None:
+    """The holder may send for long, if whoever wants the lock comes just before its end."""
+    script = Script()
+    (one, two), ((_ann, there), _ben) = chat(script)
+    lock = script.lock()
+    script.take(one, lock)
+    began = script.clock
+    script.clock += 195 * MS
+    late = script.clock
+    script.clock += 5 * MS
+    script.happen(one, "send", there, began, data=b"x")
+    script.give(one, lock)
+    script.happen(two, "acquire", lock, late)
+    assert findings.held_while_blocked(script) == []
+
+
+def test_a_release_that_failed_has_held_nothing() -> None:
+    """A lock that nobody held cannot be given back."""
+    script = Script()
+    script.step("main", "release", script.lock(), error="RuntimeError: release unlocked lock")
+    assert holds(script) == []
+
+
 def own_locks_script(tmp_path: object, overlap: bool) -> Script:
     """Write two handlers that each make a lock, and hold them at the same time or one after the other."""
     file = f"{tmp_path}/handler.py"
@@ -341,6 +376,16 @@ def test_a_loop_that_nobody_leaves() -> None:
         script.step(one, "recv", there)
     assert [(loop.thread, loop.times) for loop in findings.busy_loops(script)] == [(one, 102)]
     assert kinds(script) == ["BusyLoop"]
+
+
+@pytest.mark.parametrize(("recvs", "loops"), [(4, 0), (5, 1)])
+def test_five_empty_recvs_are_a_loop(recvs: int, loops: int) -> None:
+    """Four are none yet."""
+    script = Script()
+    (one, _two), ((_ann, there), _ben) = chat(script)
+    for _each in range(recvs):
+        script.step(one, "recv", there)
+    assert len(findings.busy_loops(script)) == loops
 
 
 def test_an_exception_in_a_thread() -> None:
@@ -719,6 +764,17 @@ def test_hostile_text_does_nothing() -> None:
     assert "\x1b" not in bundle["text/plain"]
 
 
+def test_the_line_of_code_in_an_explanation_is_escaped(tmp_path: Path) -> None:
+    """A program's comment is text, not HTML."""
+    (tmp_path / "chat.py").write_text("sock.send(b'')  # <b>nothing</b>\n")
+    script = Script()
+    _threads, ((ann, _there), _ben) = chat(script)
+    script.step("main", "send", ann, data=b"", file=str(tmp_path / "chat.py"), line=1)
+    html = explain(script)._repr_mimebundle_()["text/html"]
+    assert "# &lt;b&gt;nothing&lt;/b&gt;" in html
+    assert "<b>nothing" not in html
+
+
 def test_every_sentence_can_be_said_in_both_languages() -> None:
     """No name in it is missing from what is filled in."""
     for language in locale.LANGUAGES:
@@ -744,6 +800,13 @@ def clients(module: ModuleType, count: int, stage: int = 0) -> Iterator[tuple[Ru
             client.heard = heard
             told.wait("joined", number + 1)
         yield server, told, found
+
+
+def workers_wait(recording: Recording, count: int) -> bool:
+    """Tell whether so many workers of a pool wait for their clients, each in a job that has begun."""
+    things = recording.things
+    busy = {thread for thread, doing in recording.doing.items() if doing.kind in ("select", "recv")}
+    return sum(things[thread].name.startswith("handler_") for thread in busy) >= count
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -804,6 +867,8 @@ def test_a_pool_for_each_is_named() -> None:
 def test_a_pool_that_blocks_is_named() -> None:
     """While the third is not heard, and afterwards."""
     with microscope() as scope, clients(a_pool_that_blocks, 3) as (_server, _told, (ann, ben, eve)):
+        while not workers_wait(scope.recording, 2):
+            pass  # pytest's timeout ends it
         eve.send("Hello?")
         ann.send("Welcome!")
         for client in (ann, ben, eve):  # else it may be glued to what comes next

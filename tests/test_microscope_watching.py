@@ -31,8 +31,11 @@ from chatstages.lab import asyncio_room
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope import recorder as recorders
 from chatstages.microscope.interest import is_of_interest
+from chatstages.microscope.recorder import describe
 from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.trace import trace_events
 from tests import microscope_scripts
+from tests.scripted import Script
 from tests.support import PATIENCE, STAGES, Recorder, kill, options, python, read_until
 
 LINUX = sys.platform.startswith("linux")
@@ -298,6 +301,18 @@ def test_a_ctrl_c_while_waiting_for_a_lock_leaves_it_to_its_owner() -> None:
     assert [event.error for event in scope.of("acquire")] == ["", "KeyboardInterrupt: "]
     assert not scope.recording.holders
     assert not scope.recording.doing
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("on purpose")
+
+
+def test_an_error_that_cannot_be_told_is_named_by_its_class() -> None:
+    """A mistake in the learner's own class goes no further."""
+    assert describe(Unspeakable()) == "Unspeakable: "
 
 
 def test_a_lock_is_still_a_lock() -> None:
@@ -873,6 +888,15 @@ def test_a_saved_recording_is_a_trace_that_perfetto_reads(tmp_path: Path) -> Non
     for (track, begin, end), (other, start, stop) in combinations(slices, 2):
         inside = begin <= start < stop <= end or start <= begin < end <= stop
         assert track != other or inside or end <= start or stop <= begin
+
+
+def test_the_track_of_a_lock_names_its_holder() -> None:
+    """Also where another thread has given it back."""
+    script = Script()
+    one, two, lock = script.thread(), script.thread(), script.lock()
+    script.take(one, lock)
+    script.step(two, "release", lock, other=one)
+    assert f"held by {one}" in [event["name"] for event in trace_events(script)]
 
 
 def test_arrows_lead_to_what_has_begun_later(tmp_path: Path) -> None:
