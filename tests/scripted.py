@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatstages.microscope.recording import Doing, Kind, Recording
+from chatstages.microscope.model.recording import Doing, Kind, Recording
 
 MS = 1_000_000  # nanoseconds
 

@@ -22,11 +22,11 @@ from chatstages.faults import (
 )
 from chatstages.listener import Running
 from chatstages.microscope import findings, microscope
-from chatstages.microscope.evidence import holds
 from chatstages.microscope.findings import explain
+from chatstages.microscope.model.holds import holds
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.streams import Stream, arrows, cuts, streams
 from chatstages.microscope.pictures import sequence
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.streams import Stream, arrows, cuts, streams
 from tests.scripted import MS, Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from chatstages.lab.board import Board, player
-from chatstages.microscope.moment import Past, now
+from chatstages.microscope.model.recording import Recording
+from chatstages.microscope.model.snapshot import Past, now
 from chatstages.microscope.pictures import Picture, board, page, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.page import MOST_STEPS, choose_steps
 from chatstages.microscope.pictures.spans import fold
-from chatstages.microscope.recording import Recording
 from tests.scripted import Script, calm, chat, crossed, frozen, merged
 
 PICTURES: list[Callable[[Recording], Picture]] = [sequence, timeline, board, wire]

@@ -29,11 +29,11 @@ import pytest
 from chatstages import stage4_broadcast
 from chatstages.lab import asyncio_room
 from chatstages.microscope import Scope, load, microscope
-from chatstages.microscope import recorder as recorders
-from chatstages.microscope.interest import is_of_interest
-from chatstages.microscope.recorder import describe
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.trace import trace_events
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.trace import trace_events
+from chatstages.microscope.probes import recorder as recorders
+from chatstages.microscope.probes.code_filter import is_of_interest
+from chatstages.microscope.probes.recorder import describe
 from tests import microscope_scripts
 from tests.scripted import Script
 from tests.support import PATIENCE, STAGES, Recorder, kill, options, python, read_until

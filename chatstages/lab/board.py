@@ -10,14 +10,14 @@ import ipywidgets
 from chatstages.lab.painter import PAUSE, painter
 from chatstages.lab.widgets import FONT, as_html
 from chatstages.locale import _
-from chatstages.microscope.moment import Past, now
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.snapshot import Past, now
 from chatstages.microscope.pictures.board import show
 from chatstages.microscope.pictures.page import choose_steps, tell
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import Picture
 from chatstages.microscope.pictures.timeline import timeline
 from chatstages.microscope.pictures.wire import wire
-from chatstages.microscope.recording import Event, Recording
 
 STEP = 600  # ms between two steps while it plays
 

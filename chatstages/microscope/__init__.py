@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from chatstages.microscope.interest import NOWHERE
-from chatstages.microscope.recorder import Recorder
-from chatstages.microscope.recording import MAX_BYTES, MAX_EVENTS, Recording
+from chatstages.microscope.model.recording import MAX_BYTES, MAX_EVENTS, Recording
+from chatstages.microscope.model.trace import load
+from chatstages.microscope.probes.code_filter import NOWHERE
+from chatstages.microscope.probes.recorder import Recorder
+from chatstages.microscope.probes.watching import Watch
 from chatstages.microscope.scope import Scope
-from chatstages.microscope.trace import load
-from chatstages.microscope.watching import Watch
 
 __all__ = ["Recording", "Scope", "load", "microscope"]
 

@@ -27,7 +27,7 @@ from chatstages.locale import _
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
 from chatstages.microscope.pictures import save_page
-from chatstages.microscope.recorder import current
+from chatstages.microscope.probes.recorder import current
 
 PAGES = (".html", ".htm")
 OURS = (__file__, runpy.__file__, "<frozen runpy>")

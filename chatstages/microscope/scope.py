@@ -1,19 +1,18 @@
 """What a learner holds in the hand: a recording, and all that can be asked of it.
 
-What is found, and the pictures, are made by `findings` and `pictures`; here they only have their names.
+What is found, and the pictures, are made by `findings` and `pictures`, which are imported here at once: an
+import while a recording is being made would be recorded, too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chatstages.locale import _
-from chatstages.microscope import trace
-from chatstages.microscope.recording import Event, Kind, Recording, Thing
-
-if TYPE_CHECKING:
-    from chatstages.microscope import findings, pictures
+from chatstages.microscope import findings, pictures
+from chatstages.microscope.model import trace
+from chatstages.microscope.model.recording import Event, Kind, Recording, Thing
 
 
 class Scope:
@@ -73,74 +72,50 @@ class Scope:
 
     def explain(self) -> findings.Explanation:
         """Return what is worth a look, in words."""
-        from chatstages.microscope.findings import explain
-
-        return explain(self.recording)
+        return findings.explain(self.recording)
 
     def glued(self) -> list[findings.Glued]:
         """Return the messages that have arrived glued together, or cut."""
-        from chatstages.microscope.findings import glued
-
-        return glued(self.recording)
+        return findings.glued(self.recording)
 
     def cut_characters(self) -> list[findings.CutCharacter]:
         """Return the characters that were cut in two."""
-        from chatstages.microscope.findings import cut_characters
-
-        return cut_characters(self.recording)
+        return findings.cut_characters(self.recording)
 
     def blocked(self, longer_than: float = 1.0) -> list[findings.Blocked]:
         """Return who has waited longer than so many seconds, or waits so still."""
-        from chatstages.microscope.findings import blocked
-
-        return blocked(self.recording, longer_than)
+        return findings.blocked(self.recording, longer_than)
 
     def lock_overlaps(self) -> list[findings.LockOverlap]:
         """Return the threads that were in the same guarded lines at once."""
-        from chatstages.microscope.findings import lock_overlaps
-
-        return lock_overlaps(self.recording)
+        return findings.lock_overlaps(self.recording)
 
     def busy_loops(self) -> list[findings.BusyLoop]:
         """Return the sockets on which nobody noticed that the other side has closed."""
-        from chatstages.microscope.findings import busy_loops
-
-        return busy_loops(self.recording)
+        return findings.busy_loops(self.recording)
 
     def deadlocks(self) -> list[findings.Deadlock]:
         """Return the circles of threads that wait for each other."""
-        from chatstages.microscope.findings import deadlocks
-
-        return deadlocks(self.recording)
+        return findings.deadlocks(self.recording)
 
     # --- pictures of it; the options are those of the functions in `pictures` ---
 
     def sequence(self, **options: Any) -> pictures.Picture:
         """Draw who sent what to whom."""
-        from chatstages.microscope.pictures import sequence
-
-        return sequence(self.recording, **options)
+        return pictures.sequence(self.recording, **options)
 
     def timeline(self, **options: Any) -> pictures.Picture:
         """Draw what each thread did, and when."""
-        from chatstages.microscope.pictures import timeline
-
-        return timeline(self.recording, **options)
+        return pictures.timeline(self.recording, **options)
 
     def board(self, **options: Any) -> pictures.Picture:
         """Draw what is so now, or was so after an event."""
-        from chatstages.microscope.pictures import board
-
-        return board(self.recording, **options)
+        return pictures.board(self.recording, **options)
 
     def wire(self, label: str = "", **options: Any) -> pictures.Picture:
         """Draw the bytes of a connection, named by the label of either end."""
-        from chatstages.microscope.pictures import wire
-
-        return wire(self.recording, label, **options)
+        return pictures.wire(self.recording, label, **options)
 
     def page(self, path: str | Path) -> None:
         """Write all the pictures into one file for a browser."""
-        from chatstages.microscope.pictures import save_page
-
-        save_page(self.recording, path)
+        pictures.save_page(self.recording, path)

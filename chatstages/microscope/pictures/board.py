@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import listed, names, place, told
-from chatstages.microscope.moment import SLOW, Line, Moment, Past, now, verb
+from chatstages.microscope.findings.wording import listed, names, place, told
+from chatstages.microscope.model.recording import Recording, Thing
+from chatstages.microscope.model.snapshot import SLOW, Line, Moment, Past, now, verb
 from chatstages.microscope.pictures.spans import say, seconds, state
 from chatstages.microscope.pictures.style import (
     MARGIN,
@@ -19,7 +20,6 @@ from chatstages.microscope.pictures.style import (
     shorten,
     stable_name,
 )
-from chatstages.microscope.recording import Recording, Thing
 
 WIDTH, ROW = 1160, 34
 MOST = 30  # threads, locks, connections that one picture shows

@@ -7,15 +7,15 @@ from html import escape
 from pathlib import Path
 
 from chatstages.locale import _, language
-from chatstages.microscope.evidence import place, told
 from chatstages.microscope.findings import explain
-from chatstages.microscope.moment import Past
+from chatstages.microscope.findings.wording import place, told
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.snapshot import Past
 from chatstages.microscope.pictures.board import board, show
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import STYLE, missing, said
 from chatstages.microscope.pictures.timeline import timeline
 from chatstages.microscope.pictures.wire import wire
-from chatstages.microscope.recording import Event, Recording
 
 MOST_STEPS = 300  # the newest; for each of them the page holds a board
 SILENT = ("select", "settimeout", "run")  # these are no steps of their own

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.moment import WHOLE
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.snapshot import WHOLE
+from chatstages.microscope.model.streams import Arrow, arrows, cuts, streams
 from chatstages.microscope.pictures.style import said
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.streams import Arrow, arrows, cuts, streams
 from chatstages.wire import one_line
 
 Mark = Literal["", "glued", "cut", "unread", "unseen", "join", "leave", "error"]

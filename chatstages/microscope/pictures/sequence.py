@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import listed, told
+from chatstages.microscope.findings.wording import listed, told
+from chatstages.microscope.model.recording import Recording, Thing
 from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
 from chatstages.microscope.pictures.style import (
     LETTER,
@@ -23,7 +24,6 @@ from chatstages.microscope.pictures.style import (
     shorten,
     stroke,
 )
-from chatstages.microscope.recording import Recording, Thing
 from chatstages.wire import columns
 
 LANE, NARROW = 230, 180  # from one lane to the next, few or many

@@ -6,10 +6,11 @@ from collections import defaultdict
 from typing import Literal, NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.about_locks import deadlocks
-from chatstages.microscope.evidence import FOREVER, holds, names
-from chatstages.microscope.moment import WAITING, as_doing, lives, verb
-from chatstages.microscope.recording import Doing, Event, Recording
+from chatstages.microscope.findings.locks import deadlocks
+from chatstages.microscope.findings.wording import names
+from chatstages.microscope.model.holds import FOREVER, holds
+from chatstages.microscope.model.recording import Doing, Event, Recording
+from chatstages.microscope.model.snapshot import WAITING, as_doing, lives, verb
 
 State = Literal["run", "wait", "send", "lock", "hold"]
 

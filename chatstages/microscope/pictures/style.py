@@ -12,8 +12,8 @@ from html import escape
 from pathlib import Path
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import place, told
-from chatstages.microscope.recording import Event, Recording, Thing
+from chatstages.microscope.findings.wording import place, told
+from chatstages.microscope.model.recording import Event, Recording, Thing
 from chatstages.wire import clean, columns, one_line
 
 LETTER = 9.2  # the width of a letter, about; a Chinese character takes two

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import told
+from chatstages.microscope.findings.wording import told
+from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
 from chatstages.microscope.pictures.style import (
     LETTER,
@@ -18,7 +19,6 @@ from chatstages.microscope.pictures.style import (
     shorten,
     stroke,
 )
-from chatstages.microscope.recording import Recording
 from chatstages.wire import columns
 
 WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars

@@ -9,6 +9,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chatstages.locale import _
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.streams import Stream, cuts, streams
 from chatstages.microscope.pictures.style import (
     MARGIN,
     TOP,
@@ -20,8 +22,6 @@ from chatstages.microscope.pictures.style import (
     label,
     missing,
 )
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.streams import Stream, cuts, streams
 from chatstages.wire import clean
 
 PER_ROW = 16  # bytes

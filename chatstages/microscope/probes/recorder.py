@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, ModuleType
 from typing import Any
 
-from chatstages.microscope.interest import NOWHERE, Interest, Place
-from chatstages.microscope.patches import without_our_frame
-from chatstages.microscope.recording import Doing, Kind, Recording, Thing
+from chatstages.microscope.model.recording import Doing, Kind, Recording, Thing
+from chatstages.microscope.probes.code_filter import NOWHERE, Interest, Place
+from chatstages.microscope.probes.patches import without_our_frame
 
 # `server = …`, `self._lock: Lock = …`, `conn, address = …`
 ASSIGNED = re.compile(r"\s*(?:[\w.]+\.)?(\w+)\s*(?:,\s*(\w+)\s*)?(?::[^=]+)?=(?!=)")

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.model.recording import Event, Recording
 
 ENDS = (b"\n", b"\0")  # of messages
 HEAD = re.compile(rb"(?s)[A-Z]+[ /].{1,8000}?\r?\n\r?\n")  # as HTTP and its like have it

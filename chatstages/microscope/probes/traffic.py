@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from chatstages.microscope.patches import Patches, Wrapper
-from chatstages.microscope.recorder import Recorder, Seen
-from chatstages.microscope.recording import Kind
-from chatstages.microscope.sockets import Socket, Sockets, ask, show
+from chatstages.microscope.model.recording import Kind
+from chatstages.microscope.probes.patches import Patches, Wrapper
+from chatstages.microscope.probes.recorder import Recorder, Seen
+from chatstages.microscope.probes.sockets import Socket, Sockets, ask, show
 
 # What a call has received: from its arguments and its result.
 RECEIVING: dict[str, Callable[[tuple[Any, ...], Any], Any]] = {

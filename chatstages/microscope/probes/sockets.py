@@ -16,10 +16,10 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-from chatstages.microscope.interest import NOWHERE, Place
-from chatstages.microscope.patches import Patches, Wrapper
-from chatstages.microscope.recorder import Recorder, Seen, Step, variable
-from chatstages.microscope.recording import Kind
+from chatstages.microscope.model.recording import Kind
+from chatstages.microscope.probes.code_filter import NOWHERE, Place
+from chatstages.microscope.probes.patches import Patches, Wrapper
+from chatstages.microscope.probes.recorder import Recorder, Seen, Step, variable
 
 Socket = socket.socket
 SHUT = {socket.SHUT_RD: "SHUT_RD", socket.SHUT_WR: "SHUT_WR", socket.SHUT_RDWR: "SHUT_RDWR"}

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import Finding, same_error
-from chatstages.microscope.moment import WAITING, WHOLE
-from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.findings.evidence import Finding, same_error
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.snapshot import WAITING, WHOLE
 
 EMPTY_RECVS = 5  # one after the other: nobody looks at what recv has returned
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from chatstages.microscope.recording import Doing, Event, Recording, Thing
+from chatstages.microscope.model.recording import Doing, Event, Recording, Thing
 
 WHOLE = ("run", "task")  # these have others in them
 CALLS = ("join", "get", "put", "result")  # what a wait for a thread, a queue or a future is called

@@ -11,9 +11,9 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-from chatstages.microscope.patches import Patches, Wrapper
-from chatstages.microscope.recorder import Recorder, Seen, Step
-from chatstages.microscope.sockets import Sockets
+from chatstages.microscope.probes.patches import Patches, Wrapper
+from chatstages.microscope.probes.recorder import Recorder, Seen, Step
+from chatstages.microscope.probes.sockets import Sockets
 
 SELECTORS = {  # a set: DefaultSelector is another name of one of them
     cls

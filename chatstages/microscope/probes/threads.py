@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import Any
 
-from chatstages.microscope.interest import Place
-from chatstages.microscope.patches import Patches, Wrapper, without_our_frame
-from chatstages.microscope.recorder import Recorder, Seen, describe
+from chatstages.microscope.probes.code_filter import Place
+from chatstages.microscope.probes.patches import Patches, Wrapper, without_our_frame
+from chatstages.microscope.probes.recorder import Recorder, Seen, describe
 
 Call = Wrapper
 

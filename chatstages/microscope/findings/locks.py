@@ -10,9 +10,11 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, MADE_ONCE, Finding, Hold, function_at, holds, names, place
-from chatstages.microscope.moment import SLOW, as_doing, verb
-from chatstages.microscope.recording import Doing, Recording
+from chatstages.microscope.findings.evidence import MADE_ONCE, Finding, function_at
+from chatstages.microscope.findings.wording import names, place
+from chatstages.microscope.model.holds import FOREVER, Hold, holds
+from chatstages.microscope.model.recording import Doing, Recording
+from chatstages.microscope.model.snapshot import SLOW, as_doing, verb
 
 AT_ONCE = 1_000_000  # nanoseconds: who only looks whether a lock is free does not wait for it
 TOO_LONG = 50_000_000  # nanoseconds that others may be kept waiting for a lock by somebody who waits himself

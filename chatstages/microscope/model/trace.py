@@ -16,8 +16,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from chatstages.microscope.recording import Doing, Event, Recording, Thing
-from chatstages.microscope.streams import arrows, streams
+from chatstages.microscope.model.recording import Doing, Event, Recording, Thing
+from chatstages.microscope.model.streams import arrows, streams
 
 FORMAT = 1
 PROCESS = 1

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from types import ModuleType
 
 from chatstages.locale import _
-from chatstages.microscope import recorder as recorders
-from chatstages.microscope.conditions import Conditions
-from chatstages.microscope.patches import Patches, loaded
-from chatstages.microscope.recorder import Recorder
-from chatstages.microscope.selecting import Selecting
-from chatstages.microscope.sockets import Sockets
-from chatstages.microscope.threads import Threads
-from chatstages.microscope.traffic import Traffic
+from chatstages.microscope.probes import recorder as recorders
+from chatstages.microscope.probes.conditions import Conditions
+from chatstages.microscope.probes.patches import Patches, loaded
+from chatstages.microscope.probes.recorder import Recorder
+from chatstages.microscope.probes.selecting import Selecting
+from chatstages.microscope.probes.sockets import Sockets
+from chatstages.microscope.probes.threads import Threads
+from chatstages.microscope.probes.traffic import Traffic
 
 
 class Watch:

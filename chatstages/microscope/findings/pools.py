@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, Finding, place
-from chatstages.microscope.moment import as_doing
-from chatstages.microscope.recording import Event, Recording, Thing
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.findings.wording import place
+from chatstages.microscope.model.holds import FOREVER
+from chatstages.microscope.model.recording import Event, Recording, Thing
+from chatstages.microscope.model.snapshot import as_doing
 
 MANY_POOLS = 3  # that get their jobs at the same line, at work at the same time
 

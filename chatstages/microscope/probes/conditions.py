@@ -15,11 +15,11 @@ from concurrent.futures import Future
 from functools import wraps
 from typing import Any
 
-from chatstages.microscope.interest import Place
-from chatstages.microscope.locks import REAL_RLOCK, WatchedLock, WatchedRLock, written_in
-from chatstages.microscope.patches import Patches, Wrapper
-from chatstages.microscope.recorder import Recorder, Seen
-from chatstages.microscope.recording import Kind
+from chatstages.microscope.model.recording import Kind
+from chatstages.microscope.probes.code_filter import Place
+from chatstages.microscope.probes.locks import REAL_RLOCK, WatchedLock, WatchedRLock, written_in
+from chatstages.microscope.probes.patches import Patches, Wrapper
+from chatstages.microscope.probes.recorder import Recorder, Seen
 
 
 class Conditions:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, Finding, quote
-from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.findings.wording import quote
+from chatstages.microscope.model.holds import FOREVER
+from chatstages.microscope.model.recording import Event, Recording
 
 # A line as chats write it: a name, a colon of either width, and the message.
 SPOKEN = re.compile(r"(?m)^([^\s:：{}\[\]<>\"'][^\n:：{}\[\]<>\"']{0,31})[:：].*$")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import Finding, names, quote
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.streams import Stream, arrows, cuts, streams
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.findings.wording import names, quote
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.streams import Stream, arrows, cuts, streams
 
 ENDS = ("shutdown", "close")
 

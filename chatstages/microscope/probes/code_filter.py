@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import NamedTuple
 
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parents[2]
 # Of our own package: what is there to be read. The rest is machinery.
 LESSONS = ("stage*.py", "faults/*.py", "lab/asyncio_room.py")
 LISTENER = str(PACKAGE / "listener.py")  # machinery, too, but its threads are the stages'

@@ -13,8 +13,8 @@ import weakref
 from types import FrameType
 from typing import Any
 
-from chatstages.microscope.interest import NOWHERE, Place
-from chatstages.microscope.recorder import Recorder, Seen, Step, current, variable
+from chatstages.microscope.probes.code_filter import NOWHERE, Place
+from chatstages.microscope.probes.recorder import Recorder, Seen, Step, current, variable
 
 REAL_LOCK, REAL_RLOCK = threading.Lock, threading.RLock
 LOCK_TYPE, RLOCK_TYPE = type(threading.Lock()), type(threading.RLock())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chatstages.locale import _
-from chatstages.microscope.evidence import FOREVER, Finding
-from chatstages.microscope.moment import as_doing
-from chatstages.microscope.recording import Event, Recording
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.model.holds import FOREVER
+from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.snapshot import as_doing
 
 BAD_SOCKET = ("Bad file descriptor", "Errno 9]", "WinError 10038", "not a socket")
 

@@ -12,115 +12,34 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from chatstages.locale import _
-from chatstages.microscope.about_bytes import (
-    CutCharacter,
-    EmptySend,
-    Glued,
-    LostRest,
-    Mixed,
-    cut_characters,
-    empty_sends,
-    glued,
-    lost_rests,
-    mixed,
-)
-from chatstages.microscope.about_connections import (
-    AddressTaken,
+from chatstages.microscope.findings.connections import (
     ClosedTooEarly,
-    ClosedWhileWaiting,
     closed_too_early,
     closed_while_waiting,
     taken_addresses,
 )
-from chatstages.microscope.about_locks import (
-    Deadlock,
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.findings.locks import (
     HeldWhileBlocked,
-    KeptLock,
-    LockOverlap,
-    SelfDeadlock,
     deadlocks,
     held_while_blocked,
     kept_locks,
-    lock_overlaps,
     own_locks,
     self_deadlocks,
 )
-from chatstages.microscope.about_members import (
-    ScreenCommand,
-    SharedName,
-    Skipped,
-    screen_commands,
-    shared_names,
-    skipped,
-)
-from chatstages.microscope.about_pools import FullPool, ManyPools, full_pool, many_pools
-from chatstages.microscope.about_threads import (
+from chatstages.microscope.findings.members import screen_commands, shared_names, skipped
+from chatstages.microscope.findings.messages import cut_characters, empty_sends, glued, lost_rests, mixed
+from chatstages.microscope.findings.pools import full_pool, many_pools
+from chatstages.microscope.findings.threads import (
     Blocked,
-    BrokenSend,
-    BrokenThread,
-    BusyLoop,
-    LeftRunning,
     blocked,
     broken_sends,
     broken_threads,
     busy_loops,
     left_running,
 )
-from chatstages.microscope.evidence import Finding, code, place
-from chatstages.microscope.recording import Recording
-
-__all__ = [
-    "AddressTaken",
-    "Blocked",
-    "BrokenSend",
-    "BrokenThread",
-    "BusyLoop",
-    "ClosedTooEarly",
-    "ClosedWhileWaiting",
-    "CutCharacter",
-    "Deadlock",
-    "EmptySend",
-    "Explanation",
-    "Finding",
-    "FullPool",
-    "Glued",
-    "HeldWhileBlocked",
-    "KeptLock",
-    "LeftRunning",
-    "LockOverlap",
-    "LostRest",
-    "ManyPools",
-    "Mixed",
-    "ScreenCommand",
-    "SelfDeadlock",
-    "SharedName",
-    "Skipped",
-    "blocked",
-    "broken_sends",
-    "broken_threads",
-    "busy_loops",
-    "closed_too_early",
-    "closed_while_waiting",
-    "cut_characters",
-    "deadlocks",
-    "empty_sends",
-    "explain",
-    "full_pool",
-    "glued",
-    "held_while_blocked",
-    "kept_locks",
-    "left_running",
-    "lock_overlaps",
-    "lost_rests",
-    "many_pools",
-    "mixed",
-    "own_locks",
-    "screen_commands",
-    "self_deadlocks",
-    "shared_names",
-    "skipped",
-    "taken_addresses",
-]
+from chatstages.microscope.findings.wording import code, place
+from chatstages.microscope.model.recording import Recording
 
 STUCK = 0.3  # seconds; a send that waits longer has met somebody who does not read
 

@@ -1,0 +1,115 @@
+"""What a recording shows that is worth a look: a function for each kind of finding, and `explain` for all.
+
+There is one file for each subject: `messages`, `connections`, `locks`, `members`, `pools`, `threads`.
+`report` sorts the findings and writes them down; `evidence` and `wording` are what all of them use.
+"""
+
+from chatstages.microscope.findings.connections import (
+    AddressTaken,
+    ClosedTooEarly,
+    ClosedWhileWaiting,
+    closed_too_early,
+    closed_while_waiting,
+    taken_addresses,
+)
+from chatstages.microscope.findings.evidence import Finding
+from chatstages.microscope.findings.locks import (
+    Deadlock,
+    HeldWhileBlocked,
+    KeptLock,
+    LockOverlap,
+    SelfDeadlock,
+    deadlocks,
+    held_while_blocked,
+    kept_locks,
+    lock_overlaps,
+    own_locks,
+    self_deadlocks,
+)
+from chatstages.microscope.findings.members import (
+    ScreenCommand,
+    SharedName,
+    Skipped,
+    screen_commands,
+    shared_names,
+    skipped,
+)
+from chatstages.microscope.findings.messages import (
+    CutCharacter,
+    EmptySend,
+    Glued,
+    LostRest,
+    Mixed,
+    cut_characters,
+    empty_sends,
+    glued,
+    lost_rests,
+    mixed,
+)
+from chatstages.microscope.findings.pools import FullPool, ManyPools, full_pool, many_pools
+from chatstages.microscope.findings.report import Explanation, explain
+from chatstages.microscope.findings.threads import (
+    Blocked,
+    BrokenSend,
+    BrokenThread,
+    BusyLoop,
+    LeftRunning,
+    blocked,
+    broken_sends,
+    broken_threads,
+    busy_loops,
+    left_running,
+)
+
+__all__ = [
+    "AddressTaken",
+    "Blocked",
+    "BrokenSend",
+    "BrokenThread",
+    "BusyLoop",
+    "ClosedTooEarly",
+    "ClosedWhileWaiting",
+    "CutCharacter",
+    "Deadlock",
+    "EmptySend",
+    "Explanation",
+    "Finding",
+    "FullPool",
+    "Glued",
+    "HeldWhileBlocked",
+    "KeptLock",
+    "LeftRunning",
+    "LockOverlap",
+    "LostRest",
+    "ManyPools",
+    "Mixed",
+    "ScreenCommand",
+    "SelfDeadlock",
+    "SharedName",
+    "Skipped",
+    "blocked",
+    "broken_sends",
+    "broken_threads",
+    "busy_loops",
+    "closed_too_early",
+    "closed_while_waiting",
+    "cut_characters",
+    "deadlocks",
+    "empty_sends",
+    "explain",
+    "full_pool",
+    "glued",
+    "held_while_blocked",
+    "kept_locks",
+    "left_running",
+    "lock_overlaps",
+    "lost_rests",
+    "many_pools",
+    "mixed",
+    "own_locks",
+    "screen_commands",
+    "self_deadlocks",
+    "shared_names",
+    "skipped",
+    "taken_addresses",
+]
