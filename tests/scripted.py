@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatstages.microscope.model.recording import Doing, Kind, Recording
+from chatstages.microscope.model.recording import OngoingCall, Recording, TraceKind
 
 MS = 1_000_000  # nanoseconds
 
@@ -20,13 +20,13 @@ class Script(Recording):
         """Return the time of the script."""
         return self.clock
 
-    def step(self, thread: str, kind: Kind, thing: str = "", takes: int = 1, **facts: object) -> int:
+    def step(self, thread: str, kind: TraceKind, thing: str = "", takes: int = 1, **facts: object) -> int:
         """Let something happen that takes so many ms; return the number of its event."""
         began = self.clock
         self.clock += takes * MS
         return self.happen(thread, kind, thing, began, **facts)
 
-    def happen(self, thread: str, kind: Kind, thing: str, began: int, **facts: object) -> int:
+    def happen(self, thread: str, kind: TraceKind, thing: str, began: int, **facts: object) -> int:
         """Let something end now that began earlier."""
         data = facts.get("data", b"")
         assert isinstance(data, bytes)
@@ -41,10 +41,10 @@ class Script(Recording):
         return self._next - 1
 
     def stuck(
-        self, thread: str, kind: Kind, thing: str, line: int = 10, detail: str = "", size: int = 0
+        self, thread: str, kind: TraceKind, thing: str, line: int = 10, detail: str = "", size: int = 0
     ) -> None:
         """Let something begin that does not end."""
-        self.begin(thread, Doing(kind, thing, self.clock, "chat.py", line, "work", detail, size))
+        self.begin_call(thread, OngoingCall(kind, thing, self.clock, "chat.py", line, "work", detail, size))
 
     def thread(self, name: str = "") -> str:
         """Start a thread; return its label."""
@@ -70,12 +70,12 @@ class Script(Recording):
     def take(self, thread: str, lock: str, takes: int = 0, line: int = 20, **facts: object) -> int:
         """Let a thread get a lock."""
         number = self.step(thread, "acquire", lock, takes, line=line, **facts)
-        self.hold(lock, thread)
+        self.set_holder(lock, thread)
         return number
 
     def give(self, thread: str, lock: str) -> int:
         """Let a thread give a lock back."""
-        _holder, since = self.let_go(lock)
+        _holder, since = self.clear_holder(lock)
         return self.happen(thread, "release", lock, since)
 
 

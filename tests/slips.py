@@ -192,7 +192,7 @@ TELL_UNDER_THE_LOCK = r"""    with lock:
 SLIPS = [
     Slip(
         1,
-        "Glued",
+        "CoalescedMessages",
         r"""
 ann = create_connection(door.getsockname())
 for text in b"a", b"b", b"c":
@@ -216,7 +216,7 @@ close_all(ann)
     ),
     Slip(
         3,
-        "BrokenThread",
+        "UncaughtException",
         r"""
 ann = come()
 ann.sendall("你好\n".encode())
@@ -227,7 +227,7 @@ close_all(ann)
     ),
     Slip(
         4,
-        "AddressTaken",
+        "AddressInUse",
         r"""
 ann = come()
 port = door.getsockname()[1]
@@ -242,7 +242,7 @@ except OSError:
     ),
     Slip(
         5,
-        "ClosedTooEarly",
+        "UseAfterClose",
         r"""
 close_all(come())
 """,
@@ -260,7 +260,7 @@ close_all(ann)
     ),
     Slip(
         7,
-        "BrokenSend",
+        "UnhandledSendError",
         r"""
 ann, eve = come(), come()
 eve.close()
@@ -272,7 +272,7 @@ close_all(ann)
     ),
     Slip(
         8,
-        "Skipped",
+        "SkippedRecipient",
         r"""
 ann, eve, ben = come(), come(), come()
 ann.sendall(b"zero\n")
@@ -291,7 +291,7 @@ close_all(ann, ben)
     ),
     Slip(
         9,
-        "BrokenThread",
+        "UncaughtException",
         r"""
 ben, ann = come(), come()  # so ben has got it when ann hears it
 ear(ben)
@@ -306,7 +306,7 @@ ben.close()
     ),
     Slip(
         10,
-        "ClosedWhileWaiting",
+        "ClosedWhileBlocked",
         r"""
 ann = come()
 ear(ann)
@@ -334,7 +334,7 @@ ann.close()
     ),
     Slip(
         12,
-        "LockOverlap",
+        "UnsharedLock",
         r"""
 ann, ben = come(), come()
 for client in ann, ben:
@@ -346,7 +346,7 @@ close_all(ann, ben)
     ),
     Slip(
         13,
-        "ManyPools",
+        "PoolPerClient",
         r"""
 close_all(*[come() for each in range(5)])
 pool.shutdown()
@@ -356,7 +356,7 @@ pool.shutdown()
     ),
     Slip(
         13,
-        "FullPool",
+        "ExhaustedPool",
         r"""
 ann, ben, eve = come(), come(), come()
 until("recv", 2)  # the first two have their workers
@@ -371,7 +371,7 @@ pool.shutdown()
     ),
     Slip(
         14,
-        "HeldWhileBlocked",
+        "BlockingCallUnderLock",
         r"""
 ann, ben = come(), come()
 sleeper = socket()
@@ -400,11 +400,11 @@ ben.close()
             ),
             ('until("recv", 3)  # nobody waits for the lock', 'until("acquire", 1)\npause()'),
         ),
-        also=("Blocked",),  # the sleeper is there still; but nobody else has to wait
+        also=("BlockedThread",),  # the sleeper is there still; but nobody else has to wait
     ),
     Slip(
         15,
-        "Mixed",
+        "InterleavedMessages",
         r"""
 ann, ben, eve = come(), come(), come()
 ear(ann)
@@ -427,7 +427,7 @@ for client in ann, ben, eve:
     ),
     Slip(
         16,
-        "KeptLock",
+        "UnreleasedLock",
         r"""
 ann = come()
 ann.sendall(b"\xff\n")
@@ -443,7 +443,7 @@ close_all(ann)
     ),
     Slip(
         17,
-        "LostRest",
+        "ShortWrite",
         r"""
 ann = come()
 ear(ann)
@@ -457,7 +457,7 @@ ann.close()
     ),
     Slip(
         18,
-        "SharedName",
+        "DuplicateNickname",
         r"""
 ann, ben = come(), come()
 for client, text in (ann, b"No homework"), (ben, b"A lot of homework"):
@@ -471,7 +471,7 @@ close_all(ann, ben)
     ),
     Slip(
         18,
-        "ScreenCommand",
+        "TerminalInjection",
         r"""
 ann, ben = come(), come()
 ann.sendall(b"Ann\x1b[2J: hello\n")

@@ -24,8 +24,8 @@ from chatstages.listener import Running
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
 from chatstages.microscope.model.holds import holds
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.streams import Stream, arrows, cuts, streams
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.streams import Stream, character_splits, deliveries, streams
 from chatstages.microscope.pictures import sequence
 from tests.scripted import MS, Script, calm, chat, crossed, frozen, merged
 from tests.support import PATIENCE, STAGES, Recorder, options
@@ -44,7 +44,7 @@ def test_arrows_follow_the_bytes() -> None:
     (stream,) = streams(merged())
     found = [
         (arrow.data, arrow.send and arrow.send.data, arrow.recv and arrow.recv.data)
-        for arrow in arrows(stream)
+        for arrow in deliveries(stream)
     ]
     letters, characters = "大家好".encode(), [b"\xe5\xa4", b"\xa7\xe5", b"\xae\xb6" + "好".encode()]
     assert found == [(text, text, b"abc") for text in (b"a", b"b", b"c")] + [
@@ -58,7 +58,7 @@ def test_what_nobody_fetched_has_an_arrow_to_nobody() -> None:
     _threads, ((ann, there), _ben) = chat(script)
     script.step("main", "send", ann, data=b"hello")
     script.step("main", "recv", there, data=b"he")
-    found = [(arrow.data, arrow.recv is None) for arrow in arrows(streams(script)[0])]
+    found = [(arrow.data, arrow.recv is None) for arrow in deliveries(streams(script)[0])]
     assert found == [(b"he", False), (b"llo", True)]
 
 
@@ -69,7 +69,7 @@ def test_a_connection_of_which_one_end_was_seen(kind: str) -> None:
     sock = script.new_thing("socket", role="client").label
     script.step("main", kind, sock, data=b"hello")  # type: ignore[arg-type]
     (stream,) = streams(script)
-    (arrow,) = arrows(stream)
+    (arrow,) = deliveries(stream)
     assert {stream.sender, stream.receiver} == {sock, ""}
     assert (arrow.send is None, arrow.recv is None) == (kind == "recv", kind == "send")
     assert arrow.data == b"hello"
@@ -83,7 +83,7 @@ def test_a_forgotten_send_leaves_a_recv_without_one() -> None:
         script.step("main", "send", ann, data=text)
     script.step("main", "recv", there, data=b"one")
     script.step("main", "recv", there, data=b"two")
-    found = [(arrow.data, arrow.send is None, arrow.recv is None) for arrow in arrows(streams(script)[0])]
+    found = [(arrow.data, arrow.send is None, arrow.recv is None) for arrow in deliveries(streams(script)[0])]
     assert found == [(b"two", False, False), (b"one", True, False)]
 
 
@@ -94,17 +94,17 @@ def test_bytes_that_are_no_characters_are_not_cut() -> None:
     script.step("main", "send", ann, data=b"\xff\xe5\x00")
     script.step("main", "recv", there, data=b"\xff\xe5")
     script.step("main", "recv", there, data=b"\x00")
-    assert cuts(streams(script)[0]) == []
+    assert character_splits(streams(script)[0]) == []
 
 
 @pytest.mark.parametrize(("offset", "characters"), [(2, ["大"]), (9, [])], ids=["next to it", "after a gap"])
 def test_a_character_is_put_together_only_from_neighbouring_bytes(offset: int, characters: list[str]) -> None:
     """Bytes between the two pieces that nobody recorded may belong to it."""
     head, rest = (
-        Event(number, number, number, "main", "recv", "socket 1", data=data, offset=at)
+        TraceEvent(number, number, number, "main", "recv", "socket 1", data=data, offset=at)
         for number, data, at in ((0, b"\xe5\xa4", 0), (1, b"\xa7", offset))
     )
-    assert [cut.character for cut in cuts(Stream("", "socket 1", [], [head, rest]))] == characters
+    assert [cut.character for cut in character_splits(Stream("", "socket 1", [], [head, rest]))] == characters
 
 
 # --- what each function finds ---
@@ -159,7 +159,7 @@ def test_bytes_that_look_like_a_length_by_chance_are_none() -> None:
     script.step("main", "send", ann, data=b"\x02hi")
     script.step("main", "send", ann, data=b"hello")
     script.step(one, "recv", there, data=b"\x02hihello")
-    assert kinds(script) == ["Glued"]
+    assert kinds(script) == ["CoalescedMessages"]
 
 
 def test_whole_lines_may_be_glued() -> None:
@@ -175,8 +175,11 @@ def test_whole_lines_may_be_glued() -> None:
 
 def test_cut_characters() -> None:
     """Each with its place in the stream."""
-    assert [(cut.character, cut.place) for cut in findings.cut_characters(merged())] == [("大", 3), ("家", 6)]
-    assert kinds(merged()) == ["CutCharacter", "Glued"]
+    assert [(cut.character, cut.place) for cut in findings.split_characters(merged())] == [
+        ("大", 3),
+        ("家", 6),
+    ]
+    assert kinds(merged()) == ["SplitCharacter", "CoalescedMessages"]
 
 
 def test_an_empty_send() -> None:
@@ -222,7 +225,7 @@ def test_to_wait_for_a_busy_lock_is_no_deadlock() -> None:
     script.clock += 1_000_000
     script.give(one, lock)
     script.happen(two, "acquire", lock, began)
-    script.hold(lock, two)
+    script.set_holder(lock, two)
     script.give(two, lock)
     assert not explain(script)
 
@@ -239,7 +242,7 @@ def own_lock(what: str = "lock", **ends: object) -> Script:
     began = script.clock
     script.clock += 500_000_000
     if ends.pop("given_back", None):
-        script.happen("main", "release", lock, script.let_go(lock)[1], other=one)
+        script.happen("main", "release", lock, script.clear_holder(lock)[1], other=one)
     script.happen(one, "acquire", lock, began, line=21, **ends)
     return script
 
@@ -260,11 +263,11 @@ def test_a_lock_used_as_a_signal_is_no_deadlock() -> None:
 
 def test_who_sends_with_the_lock_in_hand() -> None:
     """Keeps others waiting; the one to blame is named."""
-    (finding,) = findings.held_while_blocked(frozen())
+    (finding,) = findings.blocking_calls_under_lock(frozen())
     assert (finding.thread, finding.lock, finding.waiting) == ("thread 2", "lock 1", ("thread 3",))
     assert (finding.thing, finding.peer, finding.line) == ("socket 5", "socket 4", 22)
     assert "socket 4" in finding.advice
-    assert kinds(frozen()) == ["HeldWhileBlocked"]
+    assert kinds(frozen()) == ["BlockingCallUnderLock"]
 
 
 def test_a_thread_that_waits_only_a_moment_for_the_lock_is_no_victim() -> None:
@@ -280,7 +283,7 @@ def test_a_thread_that_waits_only_a_moment_for_the_lock_is_no_victim() -> None:
     script.happen(one, "send", there, began, data=b"x")
     script.give(one, lock)
     script.happen(two, "acquire", lock, late)
-    assert findings.held_while_blocked(script) == []
+    assert findings.blocking_calls_under_lock(script) == []
 
 
 def test_a_release_that_failed_has_held_nothing() -> None:
@@ -310,17 +313,17 @@ def own_locks_script(tmp_path: object, overlap: bool) -> Script:
 
 def test_a_lock_made_in_each_handler(tmp_path: object) -> None:
     """Two were inside at once."""
-    (overlap,) = findings.lock_overlaps(own_locks_script(tmp_path, overlap=True))
+    (overlap,) = findings.critical_section_overlaps(own_locks_script(tmp_path, overlap=True))
     assert {overlap.thing, overlap.other_thing} == {"lock 1", "lock 2"}
     assert (overlap.line, overlap.made_at, overlap.nanoseconds) == (3, "handler.py:2", 1_000_000)
     assert "are not kept apart at handler.py:3" in str(overlap)
 
 
 def test_a_lock_made_in_each_handler_is_named_before_it_does_harm(tmp_path: object) -> None:
-    """Nobody was inside at the same time: `lock_overlaps` is silent, `explain` is not."""
+    """Nobody was inside at the same time: `critical_section_overlaps` is silent, `explain` is not."""
     script = own_locks_script(tmp_path, overlap=False)
-    assert findings.lock_overlaps(script) == []
-    assert kinds(script) == ["LockOverlap"]
+    assert findings.critical_section_overlaps(script) == []
+    assert kinds(script) == ["UnsharedLock"]
 
 
 def test_a_lock_of_each_object_is_no_mistake(tmp_path: object) -> None:
@@ -361,7 +364,7 @@ def test_a_lock_that_died_with_its_holder() -> None:
     one = script.thread()
     script.take(one, script.lock())
     script.step(one, "run", error="ValueError: no")
-    assert kinds(script) == ["KeptLock"]
+    assert kinds(script) == ["UnreleasedLock"]
     assert "ValueError: no" in repr(explain(script))
 
 
@@ -394,9 +397,9 @@ def test_an_exception_in_a_thread() -> None:
     (one, _two), ((_ann, there), _ben) = chat(script)
     script.step(one, "recv", there, error="ConnectionResetError: gone", line=33)
     script.step(one, "run", error="ConnectionResetError: gone", line=30)
-    (broken,) = findings.broken_threads(script)
+    (broken,) = findings.uncaught_exceptions(script)
     assert (broken.thread, broken.line, broken.in_pool) == (one, 33, False)
-    assert kinds(script) == ["BrokenThread"]
+    assert kinds(script) == ["UncaughtException"]
 
 
 def test_an_exception_after_the_end() -> None:
@@ -406,7 +409,7 @@ def test_an_exception_after_the_end() -> None:
     script.step(one, "recv", there)
     script.step(one, "send", there, error="BrokenPipeError: gone", line=33)
     script.step(one, "run", error="BrokenPipeError: gone", line=30)
-    (broken,) = findings.broken_threads(script)
+    (broken,) = findings.uncaught_exceptions(script)
     assert "b''" in broken.advice
 
 
@@ -418,9 +421,9 @@ def test_who_pays_for_a_leaver() -> None:
     script.step(one, "recv", ann_there, data=b"hi")
     script.step(one, "send", ben_there, error="BrokenPipeError: no", line=22)
     script.step(one, "run", error="BrokenPipeError: no")
-    (finding,) = findings.broken_sends(script)
+    (finding,) = findings.unhandled_send_errors(script)
     assert (finding.thread, finding.served, finding.thing, finding.line) == (one, ann_there, ben_there, 22)
-    assert kinds(script) == ["BrokenSend"]
+    assert kinds(script) == ["UnhandledSendError"]
 
 
 def test_a_connection_closed_by_who_accepted_it() -> None:
@@ -430,16 +433,16 @@ def test_a_connection_closed_by_who_accepted_it() -> None:
     script.step("main", "close", there, line=50)
     script.step(one, "recv", there, error="OSError: [Errno 9] Bad file descriptor")
     script.step(one, "run", error="OSError: [Errno 9] Bad file descriptor")
-    (finding,) = findings.closed_too_early(script)
+    (finding,) = findings.uses_after_close(script)
     assert (finding.thread, finding.user, finding.line) == ("main", one, 50)
-    assert kinds(script) == ["ClosedTooEarly"]
+    assert kinds(script) == ["UseAfterClose"]
 
 
 def test_an_address_in_use() -> None:
     """Is named, with what helps."""
     script = Script()
     script.step("main", "bind", script.listener(), error="OSError: [Errno 98] Address already in use")
-    assert kinds(script) == ["AddressTaken"]
+    assert kinds(script) == ["AddressInUse"]
     assert "SO_REUSEADDR" in repr(explain(script))
 
 
@@ -450,11 +453,11 @@ def test_who_waits_long() -> None:
     script.step(one, "recv", there, takes=5_000, data=b"at last")
     script.stuck(two, "send", ben_there)
     script.clock += 2_000_000_000
-    assert [(wait.thread, wait.kind, wait.still) for wait in findings.blocked(script)] == [
+    assert [(wait.thread, wait.kind, wait.still) for wait in findings.blocked_threads(script)] == [
         (one, "recv", False),
         (two, "send", True),
     ]
-    assert [wait.kind for wait in findings.blocked(script, longer_than=4)] == ["recv"]
+    assert [wait.kind for wait in findings.blocked_threads(script, longer_than=4)] == ["recv"]
     assert [str(finding) for finding in explain(script)] == [
         "thread 3 waits in send on socket 5, for 2.0 s so far"
     ]
@@ -470,7 +473,7 @@ def test_a_pool_whose_workers_wait() -> None:
     for worker, (_client, server) in zip(workers, pairs, strict=False):
         script.stuck(worker, "recv", server)
     script.step("main", "send", pairs[2][0], data=b"Hello?")
-    (finding,) = findings.full_pool(script)
+    (finding,) = findings.exhausted_pools(script)
     assert (finding.thing, finding.pool, finding.workers, finding.size) == (pairs[2][1], pool, 2, 6)
     script.clock += 1_000_000
     script.happen(workers[0], "recv", pairs[0][1], 0)
@@ -479,7 +482,7 @@ def test_a_pool_whose_workers_wait() -> None:
     script.clock += 1_000_000
     script.step(workers[0], "recv", pairs[2][1], data=b"Hello?")
     script.happen(workers[0], "task", pool, begun)
-    assert kinds(script) == ["FullPool"]  # it was heard in the end, too late
+    assert kinds(script) == ["ExhaustedPool"]  # it was heard in the end, too late
 
 
 def test_a_pool_with_a_free_worker() -> None:
@@ -506,11 +509,11 @@ def test_a_pool_for_each_client() -> None:
     pairs = [script.connect(listener) for _each in range(3)]
     for worker, (_client, server) in zip(workers, pairs, strict=True):
         script.stuck(worker, "recv", server)
-    (finding,) = findings.many_pools(script)
+    (finding,) = findings.pools_per_client(script)
     assert (finding.pools, finding.line) == (3, 40)
     for worker, pool in zip(workers, pools, strict=True):
         script.happen(worker, "task", pool, 0)
-    assert kinds(script) == ["ManyPools"]
+    assert kinds(script) == ["PoolPerClient"]
 
 
 def test_long_messages_that_are_mixed() -> None:
@@ -523,7 +526,7 @@ def test_long_messages_that_are_mixed() -> None:
     script.step(two, "send", ben_there, data=b"b" * 20)
     script.step(one, "recv", ann_there, data=b"a" * 20)
     script.step(one, "send", ben_there, data=b"a" * 20)
-    (finding,) = findings.mixed(script)
+    (finding,) = findings.interleaved_messages(script)
     assert (finding.thread, finding.others, finding.thing, finding.line) == (one, two, ben_there, 22)
     assert ben
 
@@ -553,20 +556,20 @@ def test_a_member_who_was_passed_over() -> None:
     tell(script, one, b"one\n", a, e, b)
     tell(script, one, b"two\n", a, e, gone=e)
     tell(script, one, b"three\n", a, b)
-    (finding,) = findings.skipped(script)
+    (finding,) = findings.skipped_recipients(script)
     assert (finding.thread, finding.thing, finding.leaver, finding.line) == (one, b, e, 22)
     assert "“two⏎”" in str(finding)
-    assert kinds(script) == ["Skipped"]
+    assert kinds(script) == ["SkippedRecipient"]
 
 
 def test_who_gets_it_later_was_not_passed_over() -> None:
-    """Glued to the next one, say: a pool sends each what it has not seen."""
+    """CoalescedMessages to the next one, say: a pool sends each what it has not seen."""
     script, (one, *_more), ((_ann, a), (_eve, e), (_ben, b)) = group(3)
     tell(script, one, b"one\n", a, e, b)
     tell(script, one, b"two\n", a, e, gone=e)
     tell(script, one, b"two\nthree\n", b)
     tell(script, one, b"three\n", a, b)
-    assert findings.skipped(script) == []
+    assert findings.skipped_recipients(script) == []
 
 
 def test_who_gets_nothing_more_is_no_member() -> None:
@@ -577,7 +580,7 @@ def test_who_gets_nothing_more_is_no_member() -> None:
     tell(script, one, b"two\n", e, t, gone=e)
     script.step(one, "recv", t, data=b"three\n")
     tell(script, one, b"three\n", a, t)
-    assert findings.skipped(script) == []
+    assert findings.skipped_recipients(script) == []
 
 
 def test_another_room_is_not_passed_over() -> None:
@@ -587,7 +590,7 @@ def test_another_room_is_not_passed_over() -> None:
     tell(script, one, b"two\n", a, e)
     tell(script, one, b"three\n", a, e, gone=e)
     tell(script, one, b"four\n", b, t)
-    assert findings.skipped(script) == []
+    assert findings.skipped_recipients(script) == []
 
 
 def test_a_smaller_round_is_no_mistake_while_nobody_leaves() -> None:
@@ -596,7 +599,7 @@ def test_a_smaller_round_is_no_mistake_while_nobody_leaves() -> None:
     tell(script, one, b"one\n", a, e, b)
     tell(script, one, b"two\n", a, e)
     tell(script, one, b"three\n", a, e, b)
-    assert findings.skipped(script) == []
+    assert findings.skipped_recipients(script) == []
 
 
 def closing(*before: tuple[str, str], error: str = "") -> Script:
@@ -616,9 +619,9 @@ def closing(*before: tuple[str, str], error: str = "") -> Script:
 
 def test_a_socket_closed_while_another_thread_waits() -> None:
     """That does not wake it; a shutdown before would."""
-    (finding,) = findings.closed_while_waiting(closing())
+    (finding,) = findings.closed_while_blocked(closing())
     assert (finding.thread, finding.waiting, finding.line) == ("main", "thread 3", 50)
-    assert kinds(closing()) == ["ClosedWhileWaiting"]
+    assert kinds(closing()) == ["ClosedWhileBlocked"]
 
 
 @pytest.mark.parametrize(
@@ -631,7 +634,7 @@ def test_a_socket_closed_while_another_thread_waits() -> None:
 )
 def test_a_wait_that_ends_by_itself(script: Script) -> None:
     """After a shutdown, with a time limit, or where the system wakes it."""
-    assert findings.closed_while_waiting(script) == []
+    assert findings.closed_while_blocked(script) == []
 
 
 def short(*after: tuple[str, dict[str, object]]) -> Script:
@@ -651,10 +654,10 @@ def short(*after: tuple[str, dict[str, object]]) -> Script:
 )
 def test_the_rest_of_a_send_that_nobody_sent(script: Script) -> None:
     """Something else comes in its place, or the end."""
-    (finding,) = findings.lost_rests(script)
+    (finding,) = findings.short_writes(script)
     assert (finding.thread, finding.thing, finding.line) == ("thread 2", "socket 3", 22)
     assert "4 of 10 bytes" in str(finding)
-    assert kinds(script)[0] == "LostRest"
+    assert kinds(script)[0] == "ShortWrite"
 
 
 @pytest.mark.parametrize(
@@ -670,7 +673,7 @@ def test_the_rest_of_a_send_that_nobody_sent(script: Script) -> None:
 )
 def test_the_rest_of_a_send_that_was_kept(script: Script) -> None:
     """It is sent later, or the receiver is given up after a wait."""
-    assert findings.lost_rests(script) == []
+    assert findings.short_writes(script) == []
 
 
 def spoken(first: bytes, second: bytes, stamp: bytes = b"", leaves: bool = False) -> Script:
@@ -688,15 +691,15 @@ def spoken(first: bytes, second: bytes, stamp: bytes = b"", leaves: bool = False
 def test_a_name_that_two_have_used() -> None:
     """And the server has passed both on."""
     script = spoken("Teacher：no homework\n".encode(), "Teacher：homework\n".encode())
-    (finding,) = findings.shared_names(script)
+    (finding,) = findings.duplicate_nicknames(script)
     assert (finding.name, finding.thing, finding.other) == ("“Teacher”", "socket 5", "socket 3")
-    assert kinds(script) == ["SharedName"]
+    assert kinds(script) == ["DuplicateNickname"]
 
 
 def test_words_before_a_colon_are_not_always_a_name() -> None:
     """Who sends JSON has said his name, and what else there is, in quotation marks."""
     script = spoken(b'{"from": "ann"}\n', b'{"from": "ben"}\n')
-    assert findings.shared_names(script) == []
+    assert findings.duplicate_nicknames(script) == []
 
 
 @pytest.mark.parametrize(
@@ -712,16 +715,16 @@ def test_words_before_a_colon_are_not_always_a_name() -> None:
 )
 def test_names_that_are_nobody_elses(script: Script) -> None:
     """Whose words were passed on must be certain."""
-    assert findings.shared_names(script) == []
+    assert findings.duplicate_nicknames(script) == []
 
 
 def test_signs_that_command_a_screen() -> None:
     """They are shown as what they are, not obeyed."""
     script = spoken(b"\x1b[2Jhello\n", b"\xe2\x80\xaeabc\n")
-    one, two = findings.screen_commands(script)
+    one, two = findings.terminal_injections(script)
     assert (one.text, two.text) == ("“\\x1b[2Jhello”", "“\\u202eabc”")
-    assert kinds(script) == ["ScreenCommand"]
-    assert findings.screen_commands(spoken(b"\x00\x00\x00\x1bhello\n", b"\x07\n")) == []
+    assert kinds(script) == ["TerminalInjection"]
+    assert findings.terminal_injections(spoken(b"\x00\x00\x00\x1bhello\n", b"\x07\n")) == []
 
 
 def test_threads_that_a_ctrl_c_has_left() -> None:
@@ -732,11 +735,11 @@ def test_threads_that_a_ctrl_c_has_left() -> None:
     for thread, sock in ((one, ann_there), (two, ben_there), (daemon, ann_there)):
         script.stuck(thread, "recv", sock)
     script.step(two, "run", error="")
-    assert findings.left_running(script) == []
+    assert findings.lingering_threads(script) == []
     script.step("main", "run", error="KeyboardInterrupt: ")
-    (finding,) = findings.left_running(script)
+    (finding,) = findings.lingering_threads(script)
     assert (finding.thread, finding.kind, finding.thing) == (one, "recv", ann_there)
-    assert kinds(script) == ["LeftRunning"]
+    assert kinds(script) == ["LingeringThread"]
 
 
 def test_findings_of_one_kind_are_said_once() -> None:
@@ -805,7 +808,9 @@ def clients(module: ModuleType, count: int, stage: int = 0) -> Iterator[tuple[Ru
 def workers_wait(recording: Recording, count: int) -> bool:
     """Tell whether so many workers of a pool wait for their clients, each in a job that has begun."""
     things = recording.things
-    busy = {thread for thread, doing in recording.doing.items() if doing.kind in ("select", "recv")}
+    busy = {
+        thread for thread, ongoing in recording.ongoing_calls.items() if ongoing.kind in ("select", "recv")
+    }
     return sum(things[thread].name.startswith("handler_") for thread in busy) >= count
 
 
@@ -832,7 +837,7 @@ def test_decoding_in_pieces_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with microscope() as scope, clients(decoded_in_pieces, 1) as (server, _told, (ann,)):
         ann.send("你好，大家好")
         assert server.wait(PATIENCE)
-    assert kinds(scope.recording) == ["BrokenThread"]
+    assert kinds(scope.recording) == ["UncaughtException"]
     assert "UnicodeDecodeError" in repr(explain(scope.recording))
 
 
@@ -841,7 +846,7 @@ def test_closing_too_early_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("threading.excepthook", lambda _failure: None)
     with microscope() as scope, clients(closed_too_early, 2):
         pass
-    assert kinds(scope.recording) == ["ClosedTooEarly"]
+    assert kinds(scope.recording) == ["UseAfterClose"]
     assert "the slip: it is not ours any more" in repr(explain(scope.recording))
 
 
@@ -853,15 +858,15 @@ def test_who_pays_for_a_leaver_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         told.wait("left")
         ann.send("Where is she?")
         ann.heard.wait("gone")
-    assert "BrokenSend" in kinds(scope.recording)
+    assert "UnhandledSendError" in kinds(scope.recording)
     assert "not by the speaker's fault" in repr(explain(scope.recording))
 
 
 def test_a_pool_for_each_is_named() -> None:
     """While it goes on, and afterwards."""
     with microscope() as scope, clients(a_pool_for_each, 5):
-        assert kinds(scope.recording) == ["ManyPools"]
-    assert kinds(scope.recording) == ["ManyPools"]
+        assert kinds(scope.recording) == ["PoolPerClient"]
+    assert kinds(scope.recording) == ["PoolPerClient"]
 
 
 def test_a_pool_that_blocks_is_named() -> None:
@@ -873,10 +878,10 @@ def test_a_pool_that_blocks_is_named() -> None:
         ann.send("Welcome!")
         for client in (ann, ben, eve):  # else it may be glued to what comes next
             client.heard.wait_text("heard", "Welcome!")
-        assert kinds(scope.recording) == ["FullPool"]
+        assert kinds(scope.recording) == ["ExhaustedPool"]
         ben.close()
         ann.heard.wait_text("heard", "Hello?")
-    assert kinds(scope.recording) == ["FullPool"]
+    assert kinds(scope.recording) == ["ExhaustedPool"]
 
 
 def test_sending_under_the_lock_is_named() -> None:
@@ -890,9 +895,9 @@ def test_sending_under_the_lock_is_named() -> None:
             ann.heard.wait("heard")
             ben.send("Hello?")
             told.wait_text("said", "Hello?")
-            while "HeldWhileBlocked" not in kinds(scope.recording):  # pytest's timeout ends it
+            while "BlockingCallUnderLock" not in kinds(scope.recording):  # pytest's timeout ends it
                 pass
         ben.heard.wait_text("heard", "Hello?")
-    (first, *_more) = findings.held_while_blocked(scope.recording)
+    (first, *_more) = findings.blocking_calls_under_lock(scope.recording)
     assert first.kind == "send"
     assert first.peer

@@ -10,7 +10,7 @@ import pytest
 
 from chatstages.lab.board import Board, player
 from chatstages.microscope.model.recording import Recording
-from chatstages.microscope.model.snapshot import Past, now
+from chatstages.microscope.model.snapshot import History, take_snapshot
 from chatstages.microscope.pictures import Picture, board, page, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.page import MOST_STEPS, choose_steps
 from chatstages.microscope.pictures.spans import fold
@@ -149,7 +149,7 @@ def test_a_board_of_the_past() -> None:
     sends = [event.number for event in script.events if event.kind == "send"]
     assert "under way: 3 bytes for socket 3" in board(script, at=sends[2]).text
     assert "under way: 12 bytes" not in board(script).text
-    assert Past(script).at(sends[0]).lines[0].there == 1
+    assert History(script).at(sends[0]).connections[0].in_flight == 1
 
 
 def test_the_past_knows_who_held_a_lock() -> None:
@@ -163,10 +163,10 @@ def test_the_past_knows_who_held_a_lock() -> None:
     script.clock += 1_000_000
     script.give(one, lock)
     script.happen(two, "acquire", lock, began)
-    moment = Past(script).at(meanwhile)
-    assert moment.holders[lock][0] == one
-    assert moment.waiting_for(lock) == [two]
-    assert now(script).holders == {}
+    snapshot = History(script).at(meanwhile)
+    assert snapshot.holders[lock][0] == one
+    assert snapshot.waiters_for(lock) == [two]
+    assert take_snapshot(script).holders == {}
 
 
 def test_a_wire_in_words() -> None:

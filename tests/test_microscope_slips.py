@@ -29,7 +29,7 @@ def play(source: str, file: Path) -> Scope:
 
         def until(kind: str, count: int) -> None:
             """Wait until so many threads are in such a call."""
-            while sum(doing.kind == kind for doing in scope.recording.doing.values()) < count:
+            while sum(ongoing.kind == kind for ongoing in scope.recording.ongoing_calls.values()) < count:
                 time.sleep(0.001)  # pytest's timeout ends it
 
         names = {"__name__": "chat", "until": until, "pause": lambda: time.sleep(MOMENT)}
@@ -94,7 +94,7 @@ def stop_with_ctrl_c(tmp_path: Path, source: str, again: bool) -> Scope:
 def test_a_server_that_ctrl_c_does_not_stop_is_named(tmp_path: Path) -> None:
     """With the thread that keeps it alive; and not where it stops."""
     left = explain(stop_with_ctrl_c(tmp_path, slips.LEFT, again=True).recording)
-    assert [type(finding).__name__ for finding in left] == ["LeftRunning"]
+    assert [type(finding).__name__ for finding in left] == ["LingeringThread"]
     (finding,) = left
     assert (finding.thread, Path(finding.file).name) == ("thread 1", "server.py")
     assert not explain(stop_with_ctrl_c(tmp_path, slips.STOPPED, again=False).recording)
@@ -107,9 +107,9 @@ def test_a_cell_that_was_interrupted() -> None:
     with here, there:
         with suppress(KeyboardInterrupt), microscope() as scope:
             reader.start()
-            while not any(doing.kind == "recv" for doing in scope.recording.doing.values()):
+            while not any(ongoing.kind == "recv" for ongoing in scope.recording.ongoing_calls.values()):
                 pass  # pytest's timeout ends it
             raise KeyboardInterrupt
         here.sendall(b"x")
         reader.join()
-    assert [type(finding).__name__ for finding in scope.explain()] == ["LeftRunning"]
+    assert [type(finding).__name__ for finding in scope.explain()] == ["LingeringThread"]

@@ -29,11 +29,11 @@ import pytest
 from chatstages import stage4_broadcast
 from chatstages.lab import asyncio_room
 from chatstages.microscope import Scope, load, microscope
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.trace import trace_events
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.trace import perfetto_events
 from chatstages.microscope.probes import recorder as recorders
-from chatstages.microscope.probes.code_filter import is_of_interest
-from chatstages.microscope.probes.recorder import describe
+from chatstages.microscope.probes.code_filter import is_included
+from chatstages.microscope.probes.recorder import describe_error
 from tests import microscope_scripts
 from tests.scripted import Script
 from tests.support import PATIENCE, STAGES, Recorder, kill, options, python, read_until
@@ -300,7 +300,7 @@ def test_a_ctrl_c_while_waiting_for_a_lock_leaves_it_to_its_owner() -> None:
         guard.release()
     assert [event.error for event in scope.of("acquire")] == ["", "KeyboardInterrupt: "]
     assert not scope.recording.holders
-    assert not scope.recording.doing
+    assert not scope.recording.ongoing_calls
 
 
 class Unspeakable(Exception):
@@ -312,7 +312,7 @@ class Unspeakable(Exception):
 
 def test_an_error_that_cannot_be_told_is_named_by_its_class() -> None:
     """A mistake in the learner's own class goes no further."""
-    assert describe(Unspeakable()) == "Unspeakable: "
+    assert describe_error(Unspeakable()) == "Unspeakable: "
 
 
 def test_a_lock_is_still_a_lock() -> None:
@@ -562,16 +562,16 @@ def test_what_is_of_interest_by_default() -> None:
     """The learner's own code and the lessons; not the standard library, what pip has installed, or us."""
     package = Path(stage4_broadcast.__file__).parent
     for name in ("stage1_oneshot.py", "faults/closed_too_early.py", "lab/asyncio_room.py"):
-        assert is_of_interest(str(package / name))
-    assert is_of_interest(__file__)
+        assert is_included(str(package / name))
+    assert is_included(__file__)
     for file in (
         package / "listener.py",
         package / "lab/rig.py",
         Path(socket.__file__),
         Path(pytest.__file__),
     ):
-        assert not is_of_interest(str(file))
-    assert not is_of_interest("<frozen runpy>")
+        assert not is_included(str(file))
+    assert not is_included("<frozen runpy>")
 
 
 def test_locks_of_the_standard_library_are_not_seen() -> None:
@@ -605,7 +605,7 @@ def test_a_lock_is_waited_for_taken_held_and_given_back() -> None:
         with guard:
             thread = threading.Thread(target=take_and_give_back, args=(guard,))
             thread.start()
-            while not (waiting := [d for d in scope.recording.doing.values() if d.kind == "acquire"]):
+            while not (waiting := [d for d in scope.recording.ongoing_calls.values() if d.kind == "acquire"]):
                 pass
             holders = scope.recording.holders
         thread.join(PATIENCE)
@@ -644,7 +644,7 @@ def test_a_condition_is_waited_for_and_notified(own: bool) -> None:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        while "wait" not in [doing.kind for doing in scope.recording.doing.values()]:
+        while "wait" not in [ongoing.kind for ongoing in scope.recording.ongoing_calls.values()]:
             pass
         with condition:
             happened.append(1)
@@ -845,7 +845,7 @@ def test_datagrams() -> None:
 
 def everything(recording: Recording) -> list[Any]:
     """Return all that others may ask of a recording."""
-    return [recording.events, recording.things, recording.doing, recording.holders, recording.dropped]
+    return [recording.events, recording.things, recording.ongoing_calls, recording.holders, recording.dropped]
 
 
 def test_a_recording_that_is_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
@@ -896,7 +896,7 @@ def test_the_track_of_a_lock_names_its_holder() -> None:
     one, two, lock = script.thread(), script.thread(), script.lock()
     script.take(one, lock)
     script.step(two, "release", lock, other=one)
-    assert f"held by {one}" in [event["name"] for event in trace_events(script)]
+    assert f"held by {one}" in [event["name"] for event in perfetto_events(script)]
 
 
 def test_arrows_lead_to_what_has_begun_later(tmp_path: Path) -> None:
@@ -904,7 +904,7 @@ def test_arrows_lead_to_what_has_begun_later(tmp_path: Path) -> None:
     with microscope() as scope, connection() as (client, conn):
         reader = threading.Thread(target=lambda: conn.recv(5))
         reader.start()
-        while not any(doing.kind == "recv" for doing in scope.recording.doing.values()):
+        while not any(ongoing.kind == "recv" for ongoing in scope.recording.ongoing_calls.values()):
             pass  # pytest's timeout ends it
         client.send(b"hello")
         reader.join()
@@ -1066,9 +1066,9 @@ def test_a_script_that_is_told_to_end_leaves_its_recording(tmp_path: Path, numbe
         process.send_signal(number)
         _output, errors = process.communicate(timeout=PATIENCE * 3)
     assert process.returncode == -number, errors
-    events: list[Event] = load(out).events
-    doing = [doing.kind for doing in load(out).doing.values()]
-    assert "recv" in doing or [event.error for event in events if event.kind == "recv"] in (
+    events: list[TraceEvent] = load(out).events
+    ongoing = [ongoing.kind for ongoing in load(out).ongoing_calls.values()]
+    assert "recv" in ongoing or [event.error for event in events if event.kind == "recv"] in (
         [],
         ["KeyboardInterrupt: "],
     )

@@ -94,7 +94,7 @@ def note(error: BaseException) -> None:
     """Take note of what has ended the main thread, where that is not known yet."""
     recorder = current()
     if recorder is not None and not Scope(recorder.recording).of("run", thread="main"):
-        recorder.ended_by(error)
+        recorder.record_end_of_main(error)
 
 
 def prepare_script(name: str) -> Any:

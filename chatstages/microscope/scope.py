@@ -12,7 +12,7 @@ from typing import Any
 from chatstages.locale import _
 from chatstages.microscope import findings, pictures
 from chatstages.microscope.model import trace
-from chatstages.microscope.model.recording import Event, Kind, Recording, Thing
+from chatstages.microscope.model.recording import Recording, Thing, TraceEvent, TraceKind
 
 
 class Scope:
@@ -22,7 +22,7 @@ class Scope:
         self.recording = recording
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[TraceEvent]:
         """What has happened, the oldest first. Times are in nanoseconds since the recording began."""
         return self.recording.events
 
@@ -37,8 +37,8 @@ class Scope:
         return self.recording.dropped
 
     def of(
-        self, kind: Kind | None = None, thing: str | None = None, thread: str | None = None
-    ) -> list[Event]:
+        self, kind: TraceKind | None = None, thing: str | None = None, thread: str | None = None
+    ) -> list[TraceEvent]:
         """Return the events of that kind, on that thing, on that thread; by default of all."""
         return [
             event
@@ -74,21 +74,21 @@ class Scope:
         """Return what is worth a look, in words."""
         return findings.explain(self.recording)
 
-    def glued(self) -> list[findings.Glued]:
+    def glued(self) -> list[findings.CoalescedMessages]:
         """Return the messages that have arrived glued together, or cut."""
         return findings.glued(self.recording)
 
-    def cut_characters(self) -> list[findings.CutCharacter]:
+    def split_characters(self) -> list[findings.SplitCharacter]:
         """Return the characters that were cut in two."""
-        return findings.cut_characters(self.recording)
+        return findings.split_characters(self.recording)
 
-    def blocked(self, longer_than: float = 1.0) -> list[findings.Blocked]:
+    def blocked_threads(self, longer_than: float = 1.0) -> list[findings.BlockedThread]:
         """Return who has waited longer than so many seconds, or waits so still."""
-        return findings.blocked(self.recording, longer_than)
+        return findings.blocked_threads(self.recording, longer_than)
 
-    def lock_overlaps(self) -> list[findings.LockOverlap]:
+    def critical_section_overlaps(self) -> list[findings.UnsharedLock]:
         """Return the threads that were in the same guarded lines at once."""
-        return findings.lock_overlaps(self.recording)
+        return findings.critical_section_overlaps(self.recording)
 
     def busy_loops(self) -> list[findings.BusyLoop]:
         """Return the sockets on which nobody noticed that the other side has closed."""

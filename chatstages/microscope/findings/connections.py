@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from chatstages.locale import _
 from chatstages.microscope.findings.evidence import Finding
 from chatstages.microscope.model.holds import FOREVER
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.snapshot import as_doing
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import as_ongoing_call
 
 BAD_SOCKET = ("Bad file descriptor", "Errno 9]", "WinError 10038", "not a socket")
 
 
 @dataclass(frozen=True, repr=False)
-class ClosedTooEarly(Finding):
+class UseAfterClose(Finding):
     """A connection that was closed by the thread that had accepted it, while another used it.
 
     `thread` is the one that closed it.
@@ -34,10 +34,10 @@ class ClosedTooEarly(Finding):
         )
 
 
-def closed_too_early(recording: Recording) -> list[ClosedTooEarly]:
+def uses_after_close(recording: Recording) -> list[UseAfterClose]:
     """Return every connection that the accepting thread closed under the one that was to use it."""
-    found: dict[str, ClosedTooEarly] = {}
-    accepted, closed = dict[str, str](), dict[str, Event]()
+    found: dict[str, UseAfterClose] = {}
+    accepted, closed = dict[str, str](), dict[str, TraceEvent]()
     for event in recording.events:
         if event.kind == "accept":
             accepted[event.other] = event.thread
@@ -47,7 +47,7 @@ def closed_too_early(recording: Recording) -> list[ClosedTooEarly]:
             close = closed[event.thing]
             if close.thread == accepted.get(event.thing) != event.thread:
                 numbers = (close.number, event.number)
-                entry = ClosedTooEarly(
+                entry = UseAfterClose(
                     numbers, close.thread, close.thing, close.file, close.line, event.thread
                 )
                 found.setdefault(event.thing, entry)
@@ -55,7 +55,7 @@ def closed_too_early(recording: Recording) -> list[ClosedTooEarly]:
 
 
 @dataclass(frozen=True, repr=False)
-class ClosedWhileWaiting(Finding):
+class ClosedWhileBlocked(Finding):
     """A socket that was closed by one thread while another waited in recv on it.
 
     `thread` is the one that closed it.
@@ -76,13 +76,13 @@ class ClosedWhileWaiting(Finding):
         )
 
 
-def closed_while_waiting(recording: Recording) -> list[ClosedWhileWaiting]:
+def closed_while_blocked(recording: Recording) -> list[ClosedWhileBlocked]:
     """Return every socket that was closed, with no shutdown before, while another thread waited on it.
 
     A wait with a time limit ends by itself, and where the system wakes the waiting (Windows) it ends with an
     error: neither is named. Source of the rule: close(2), "Multithreaded processes and close()".
     """
-    found, shut, closes, limited = [], set[str](), dict[str, Event](), set[str]()
+    found, shut, closes, limited = [], set[str](), dict[str, TraceEvent](), set[str]()
     for event in recording.events:
         if event.kind == "shutdown":
             shut.add(event.thing)
@@ -90,20 +90,20 @@ def closed_while_waiting(recording: Recording) -> list[ClosedWhileWaiting]:
             limited.add(event.thing)
         elif event.kind == "close" and event.thing not in shut | limited and not event.detail:
             closes[event.thing] = event
-    waits = [(e.thread, as_doing(e), e.ended) for e in recording.events if not e.error]
-    waits += [(thread, doing, FOREVER) for thread, doing in recording.doing.items()]
-    for thread, doing, end in waits:
-        close = closes.get(doing.thing)
-        if doing.kind not in ("recv", "accept") or close is None or close.thread == thread:
+    waits = [(e.thread, as_ongoing_call(e), e.ended) for e in recording.events if not e.error]
+    waits += [(thread, ongoing, FOREVER) for thread, ongoing in recording.ongoing_calls.items()]
+    for thread, ongoing, end in waits:
+        close = closes.get(ongoing.thing)
+        if ongoing.kind not in ("recv", "accept") or close is None or close.thread == thread:
             continue
-        if doing.since < close.began and close.ended < end:
+        if ongoing.since < close.began and close.ended < end:
             where = (close.thread, close.thing, close.file, close.line)
-            found.append(ClosedWhileWaiting((close.number,), *where, thread))
+            found.append(ClosedWhileBlocked((close.number,), *where, thread))
     return found
 
 
 @dataclass(frozen=True, repr=False)
-class AddressTaken(Finding):
+class AddressInUse(Finding):
     """A bind that failed, because the address is in use."""
 
     def __str__(self) -> str:
@@ -118,10 +118,10 @@ class AddressTaken(Finding):
         )
 
 
-def taken_addresses(recording: Recording) -> list[AddressTaken]:
+def addresses_in_use(recording: Recording) -> list[AddressInUse]:
     """Return every bind to an address that was in use."""
     return [
-        AddressTaken((event.number,), event.thread, event.thing, event.file, event.line)
+        AddressInUse((event.number,), event.thread, event.thing, event.file, event.line)
         for event in recording.events
         if event.kind == "bind" and ("in use" in event.error or "10048" in event.error)
     ]

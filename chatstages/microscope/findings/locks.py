@@ -13,15 +13,15 @@ from chatstages.locale import _
 from chatstages.microscope.findings.evidence import MADE_ONCE, Finding, function_at
 from chatstages.microscope.findings.wording import names, place
 from chatstages.microscope.model.holds import FOREVER, Hold, holds
-from chatstages.microscope.model.recording import Doing, Recording
-from chatstages.microscope.model.snapshot import SLOW, as_doing, verb
+from chatstages.microscope.model.recording import OngoingCall, Recording
+from chatstages.microscope.model.snapshot import BLOCKING_KINDS, as_ongoing_call, call_name
 
 AT_ONCE = 1_000_000  # nanoseconds: who only looks whether a lock is free does not wait for it
 TOO_LONG = 50_000_000  # nanoseconds that others may be kept waiting for a lock by somebody who waits himself
 
 
 @dataclass(frozen=True, repr=False)
-class LockOverlap(Finding):
+class UnsharedLock(Finding):
     """Two threads at once in the same guarded lines, each with a lock of its own."""
 
     other_thread: str
@@ -45,23 +45,23 @@ class LockOverlap(Finding):
         )
 
 
-def lock_overlaps(recording: Recording) -> list[LockOverlap]:
+def critical_section_overlaps(recording: Recording) -> list[UnsharedLock]:
     """Return the threads that were in the same guarded lines at once, each with a lock of its own."""
-    return [overlap for overlap in own_locks(recording) if overlap.nanoseconds]
+    return [overlap for overlap in unshared_locks(recording) if overlap.nanoseconds]
 
 
-def own_locks(recording: Recording) -> list[LockOverlap]:
+def unshared_locks(recording: Recording) -> list[UnsharedLock]:
     """Return the threads that take, at the same line, locks that were made anew for each of them."""
     things, takers = recording.things, defaultdict(set)
     sites: dict[tuple[str, int, str, int], list[Hold]] = defaultdict(list)
     for wait in waits(recording):
-        takers[wait.doing.thing].add(wait.thread)
+        takers[wait.call.thing].add(wait.thread)
     for hold in holds(recording):
         made = things.get(hold.lock)
         is_own = made and made.what == "lock" and made.maker == hold.thread  # not one for each client, say
         if hold.acquire and made and is_own and function_at(made.file, made.line) not in MADE_ONCE:
             sites[hold.acquire.file, hold.acquire.line, made.file, made.line].append(hold)
-    found: dict[tuple[str, str], LockOverlap] = {}
+    found: dict[tuple[str, str], UnsharedLock] = {}
     for (file, line, made_in, made_on), group in sites.items():
         lonely = sorted((h for h in group if len(takers[h.lock]) == 1), key=lambda hold: hold.begin)
         for one, two, shared in pairs(lonely):
@@ -69,7 +69,7 @@ def own_locks(recording: Recording) -> list[LockOverlap]:
             if known is None or shared > known.nanoseconds:
                 numbers = tuple(h.acquire.number for h in (one, two) if h.acquire)
                 made_at, first = place(made_in, made_on), (numbers, one.thread, one.lock, file, line)
-                overlap = LockOverlap(*first, two.thread, two.lock, made_at, shared)
+                overlap = UnsharedLock(*first, two.thread, two.lock, made_at, shared)
                 found[one.lock, two.lock] = overlap
     return sorted(found.values(), key=lambda overlap: (-bool(overlap.nanoseconds), overlap.events))
 
@@ -109,10 +109,10 @@ class Deadlock(Finding):
     def __str__(self) -> str:
         step = _("{thread} waits for {lock} ({place})")
         steps = zip(self.threads, self.locks, self.places, strict=True)
-        circle = _("; ").join(
+        cycle = _("; ").join(
             step.format(thread=thread, lock=lock, place=where) for thread, lock, where in steps
         )
-        return _("Deadlock: {circle}. Each holds what the one before it waits for").format(circle=circle)
+        return _("Deadlock: {cycle}. Each holds what the one before it waits for").format(cycle=cycle)
 
     @property
     def advice(self) -> str:
@@ -144,11 +144,11 @@ def self_deadlocks(recording: Recording) -> list[SelfDeadlock]:
         owned[hold.lock].append(hold)
     vain = {event.number for event in recording.events if event.detail == "not acquired"}
     for wait in waits(recording):
-        doing = wait.doing
-        is_vain = (wait.number < 0 or wait.number in vain) and wait.end - doing.since > AT_ONCE
-        own = [h for h in owned[doing.thing] if h.thread == wait.thread and h.begin <= doing.since]
-        if is_vain and any(wait.end <= hold.end for hold in own) and things[doing.thing].what == "lock":
-            where = (wait.thread, doing.thing, doing.file, doing.line)
+        call = wait.call
+        is_vain = (wait.number < 0 or wait.number in vain) and wait.end - call.since > AT_ONCE
+        own = [h for h in owned[call.thing] if h.thread == wait.thread and h.begin <= call.since]
+        if is_vain and any(wait.end <= hold.end for hold in own) and things[call.thing].what == "lock":
+            where = (wait.thread, call.thing, call.file, call.line)
             found.append(SelfDeadlock((wait.number,) if wait.number >= 0 else (), *where))
     return found
 
@@ -157,22 +157,24 @@ class Wait(NamedTuple):
     """A thread that waits for a lock, from when to when."""
 
     thread: str
-    doing: Doing
+    call: OngoingCall
     end: int
     number: int  # of its event; -1 while it lasts
 
 
 def waits(recording: Recording) -> list[Wait]:
     """Return who has waited for a lock, and who waits still."""
-    found = [Wait(e.thread, as_doing(e), e.ended, e.number) for e in recording.events if e.kind == "acquire"]
-    for thread, doing in recording.doing.items():
-        if doing.kind == "acquire":
-            found.append(Wait(thread, doing, FOREVER, -1))
+    found = [
+        Wait(e.thread, as_ongoing_call(e), e.ended, e.number) for e in recording.events if e.kind == "acquire"
+    ]
+    for thread, call in recording.ongoing_calls.items():
+        if call.kind == "acquire":
+            found.append(Wait(thread, call, FOREVER, -1))
     return found
 
 
 def deadlocks(recording: Recording) -> list[Deadlock]:
-    """Return every circle of threads that wait for each other, also one that a timeout has broken up."""
+    """Return every cycle of threads that wait for each other, also one that a timeout has broken up."""
     things = recording.things
     held: dict[str, list[Hold]] = defaultdict(list)
     for hold in holds(recording):
@@ -184,30 +186,30 @@ def deadlocks(recording: Recording) -> list[Deadlock]:
     for entries in held.values():
         entries.sort(key=lambda hold: hold.begin)
     for steps in waiting.values():
-        steps.sort(key=lambda wait: wait.doing.since)
+        steps.sort(key=lambda wait: wait.call.since)
     found: dict[frozenset[str], Deadlock] = {}
     for last in everybody:
-        circle = follow(last, held, waiting)
-        if circle:
-            found.setdefault(frozenset(w.thread for w in circle), deadlock(circle))
+        cycle = follow(last, held, waiting)
+        if cycle:
+            found.setdefault(frozenset(w.thread for w in cycle), deadlock(cycle))
     return list(found.values())
 
 
 def follow(last: Wait, held: dict[str, list[Hold]], waiting: dict[str, list[Wait]]) -> list[Wait]:
-    """Return the circle that has closed when `last` began to wait, or nothing."""
-    circle, time = [last], last.doing.since
+    """Return the cycle that has closed when `last` began to wait, or nothing."""
+    cycle, time = [last], last.call.since
     while True:
-        owned = held[circle[-1].doing.thing]
+        owned = held[cycle[-1].call.thing]
         hold = latest(owned, bisect_right(owned, time, key=lambda h: h.begin))
         if hold is None or time >= hold.end:
             return []
         if hold.thread == last.thread:
-            return circle if len(circle) > 1 else []
+            return cycle if len(cycle) > 1 else []
         steps = waiting[hold.thread]
-        following = latest(steps, bisect_right(steps, time, key=lambda w: w.doing.since))
-        if following is None or time >= following.end or following in circle:
+        following = latest(steps, bisect_right(steps, time, key=lambda w: w.call.since))
+        if following is None or time >= following.end or following in cycle:
             return []
-        circle.append(following)
+        cycle.append(following)
 
 
 T = TypeVar("T")
@@ -218,25 +220,25 @@ def latest(entries: list[T], behind: int) -> T | None:
     return entries[behind - 1] if behind else None
 
 
-def deadlock(circle: list[Wait]) -> Deadlock:
+def deadlock(cycle: list[Wait]) -> Deadlock:
     """Return the finding; it begins with the thread that was seen first, whoever came last."""
-    start = min(range(len(circle)), key=lambda index: circle[index].thread)
-    circle = circle[start:] + circle[:start]
-    first = circle[0].doing
+    start = min(range(len(cycle)), key=lambda index: cycle[index].thread)
+    cycle = cycle[start:] + cycle[:start]
+    first = cycle[0].call
     return Deadlock(
-        tuple(wait.number for wait in circle if wait.number >= 0),
-        circle[0].thread,
+        tuple(wait.number for wait in cycle if wait.number >= 0),
+        cycle[0].thread,
         first.thing,
         first.file,
         first.line,
-        tuple(wait.thread for wait in circle),
-        tuple(wait.doing.thing for wait in circle),
-        tuple(place(wait.doing.file, wait.doing.line) for wait in circle),
+        tuple(wait.thread for wait in cycle),
+        tuple(wait.call.thing for wait in cycle),
+        tuple(place(wait.call.file, wait.call.line) for wait in cycle),
     )
 
 
 @dataclass(frozen=True, repr=False)
-class HeldWhileBlocked(Finding):
+class BlockingCallUnderLock(Finding):
     """A thread that waits, in the network or for another, while others wait for a lock that it holds.
 
     `thing` is the socket.
@@ -262,38 +264,44 @@ class HeldWhileBlocked(Finding):
         )
 
 
-def held_while_blocked(recording: Recording) -> list[HeldWhileBlocked]:
+def blocking_calls_under_lock(recording: Recording) -> list[BlockingCallUnderLock]:
     """Return who has waited, in the network or for a thread, with a lock that others waited for."""
     things, present = recording.things, recording.now()
-    network = [Wait(e.thread, as_doing(e), e.ended, e.number) for e in recording.events if e.kind in SLOW]
-    network += [
-        Wait(thread, doing, present, -1) for thread, doing in recording.doing.items() if doing.kind in SLOW
+    network = [
+        Wait(e.thread, as_ongoing_call(e), e.ended, e.number)
+        for e in recording.events
+        if e.kind in BLOCKING_KINDS
     ]
-    long, queue, found = [w for w in network if w.end - w.doing.since >= TOO_LONG], waits(recording), []
+    network += [
+        Wait(thread, call, present, -1)
+        for thread, call in recording.ongoing_calls.items()
+        if call.kind in BLOCKING_KINDS
+    ]
+    long, queue, found = [w for w in network if w.end - w.call.since >= TOO_LONG], waits(recording), []
     owned = holds(recording) if long else []
     for slow in long:
         for hold in owned:
-            if hold.thread != slow.thread or hold.begin > slow.doing.since or hold.end < slow.end:
+            if hold.thread != slow.thread or hold.begin > slow.call.since or hold.end < slow.end:
                 continue
-            victims = [w for w in queue if w.doing.thing == hold.lock and w.thread != slow.thread]
+            victims = [w for w in queue if w.call.thing == hold.lock and w.thread != slow.thread]
             victims = [w for w in victims if shared(w, slow, present) >= TOO_LONG]
             if victims:
                 numbers = tuple(w.number for w in (slow, *victims) if w.number >= 0)
-                where = slow.doing
+                where = slow.call
                 peer = things[where.thing].peer if where.thing in things else ""
-                whose = (numbers, slow.thread, where.thing, where.file, where.line, verb(where))
+                whose = (numbers, slow.thread, where.thing, where.file, where.line, call_name(where))
                 waiting = tuple(victim.thread for victim in victims)
-                found.append(HeldWhileBlocked(*whose, hold.lock, peer, waiting))
+                found.append(BlockingCallUnderLock(*whose, hold.lock, peer, waiting))
     return found
 
 
 def shared(one: Wait, two: Wait, present: int) -> int:
     """Return for how long the two have waited at the same time."""
-    return min(one.end, two.end, present) - max(one.doing.since, two.doing.since)
+    return min(one.end, two.end, present) - max(one.call.since, two.call.since)
 
 
 @dataclass(frozen=True, repr=False)
-class KeptLock(Finding):
+class UnreleasedLock(Finding):
     """A lock that its holder took along when it ended."""
 
     error: str
@@ -310,14 +318,14 @@ class KeptLock(Finding):
         return _("Whoever wants it waits for ever. “with lock:” gives it back, whatever happens in between.")
 
 
-def kept_locks(recording: Recording) -> list[KeptLock]:
+def unreleased_locks(recording: Recording) -> list[UnreleasedLock]:
     """Return the locks that are held by threads that have ended."""
     ends, found = {e.thread: e for e in recording.events if e.kind == "run"}, []
-    wanted = {wait.doing.thing for wait in waits(recording) if wait.number < 0}
+    wanted = {wait.call.thing for wait in waits(recording) if wait.number < 0}
     for hold in holds(recording):
         end = ends.get(hold.thread)
         if hold.end == FOREVER and end and (end.error or hold.lock in wanted):
             where = hold.acquire or end
             numbers = (where.number, end.number)
-            found.append(KeptLock(numbers, hold.thread, hold.lock, where.file, where.line, end.error))
+            found.append(UnreleasedLock(numbers, hold.thread, hold.lock, where.file, where.line, end.error))
     return found

@@ -12,7 +12,7 @@ from chatstages.locale import _
 from chatstages.microscope.findings.evidence import Finding
 from chatstages.microscope.findings.wording import quote
 from chatstages.microscope.model.holds import FOREVER
-from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.recording import Recording, TraceEvent
 
 # A line as chats write it: a name, a colon of either width, and the message.
 SPOKEN = re.compile(r"(?m)^([^\s:：{}\[\]<>\"'][^\n:：{}\[\]<>\"']{0,31})[:：].*$")
@@ -25,15 +25,15 @@ class Round:
 
     def __init__(self, source: str) -> None:
         self.source = source  # the socket from which the thread had received something before
-        self.sends: list[Event] = []  # those that have failed, too
+        self.sends: list[TraceEvent] = []  # those that have failed, too
         self.members = set[str]()  # the sockets that were to get it
         self.data = b""  # what was sent
 
-    def goes_on(self, send: Event) -> bool:
+    def goes_on(self, send: TraceEvent) -> bool:
         """Tell whether `send` is a part of it."""
         return send.thing not in self.members and (not send.data or self.data in (b"", send.data))
 
-    def add(self, send: Event) -> None:
+    def add(self, send: TraceEvent) -> None:
         """Take `send` as a part of it."""
         self.sends.append(send)
         self.members.add(send.thing)
@@ -58,7 +58,7 @@ def rounds(recording: Recording) -> list[Round]:
 
 
 @dataclass(frozen=True, repr=False)
-class Skipped(Finding):
+class SkippedRecipient(Finding):
     """A member that was passed over while a message was sent to all, because somebody left meanwhile."""
 
     leaver: str
@@ -79,12 +79,12 @@ class Skipped(Finding):
         )
 
 
-def skipped(recording: Recording) -> list[Skipped]:
+def skipped_recipients(recording: Recording) -> list[SkippedRecipient]:
     """Return every member that was passed over while somebody else left.
 
     Who is a member is told by the messages: it gets a later one, and got one before, or was listened to.
     """
-    told, found = rounds(recording), list[Skipped]()
+    told, found = rounds(recording), list[SkippedRecipient]()
     begun, left = first_recvs(recording), ends(recording)
     gone = {event.thing: event.ended for event in reversed(left)}
     got = [(send.thing, number) for number, each in enumerate(told) for send in each.sends if send.data]
@@ -104,7 +104,7 @@ def skipped(recording: Recording) -> list[Skipped]:
             if any(together <= each.members for each in told):
                 numbers = tuple(send.number for send in this.sends)
                 where = (first.thread, member, first.file, first.line)
-                found.append(Skipped(numbers, *where, leavers[0], quote(this.data)))
+                found.append(SkippedRecipient(numbers, *where, leavers[0], quote(this.data)))
     return found
 
 
@@ -114,13 +114,13 @@ def first_recvs(recording: Recording) -> dict[str, int]:
     for event in recording.events:
         if event.kind == "recv":
             times[event.thing] = min(times.get(event.thing, event.began), event.began)
-    for doing in recording.doing.values():
-        if doing.kind == "recv":
-            times.setdefault(doing.thing, doing.since)
+    for ongoing in recording.ongoing_calls.values():
+        if ongoing.kind == "recv":
+            times.setdefault(ongoing.thing, ongoing.since)
     return times
 
 
-def ends(recording: Recording) -> list[Event]:
+def ends(recording: Recording) -> list[TraceEvent]:
     """Return where it was seen that a member has left: a send to it failed, or it was closed."""
     return [e for e in recording.events if e.kind == "close" or (e.kind == "send" and e.error)]
 
@@ -137,8 +137,8 @@ def all_sent(recording: Recording) -> dict[str, bytes]:
 class Passed(NamedTuple):
     """Something that came from one member, and that the server has passed on to another as it was."""
 
-    recv: Event
-    send: Event
+    recv: TraceEvent
+    send: TraceEvent
 
 
 def passed_on(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Passed]]:
@@ -146,7 +146,7 @@ def passed_on(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[
 
     What is no text is left out: nobody shows it on a screen.
     """
-    things, came, doubtful = recording.things, dict[str, Event](), set[str]()
+    things, came, doubtful = recording.things, dict[str, TraceEvent](), set[str]()
     for event in recording.events:
         if event.kind not in ("send", "recv") or not event.data or things[event.thing].role != "server":
             continue
@@ -168,7 +168,7 @@ def matches(data: bytes, pattern: re.Pattern[str]) -> Iterable[re.Match[str]]:
 
 
 @dataclass(frozen=True, repr=False)
-class SharedName(Finding):
+class DuplicateNickname(Finding):
     """A name under which two members have spoken, while both were there."""
 
     other: str
@@ -187,26 +187,26 @@ class SharedName(Finding):
         )
 
 
-def shared_names(recording: Recording) -> list[SharedName]:
+def duplicate_nicknames(recording: Recording) -> list[DuplicateNickname]:
     """Return every name under which a second member has spoken while the first was there still."""
-    owners, found = dict[str, str](), dict[str, SharedName]()
+    owners, found = dict[str, str](), dict[str, DuplicateNickname]()
     left = {e.thing: e.ended for e in reversed(recording.events) if is_end(e)}
     for line, (recv, send) in passed_on(recording, SPOKEN):
         name, owner = line[1], owners.get(line[1], recv.thing)
         if owner != recv.thing and left.get(owner, FOREVER) > recv.ended:
             where = (send.thread, recv.thing, send.file, send.line)
-            found.setdefault(name, SharedName((recv.number, send.number), *where, owner, quote(name)))
+            found.setdefault(name, DuplicateNickname((recv.number, send.number), *where, owner, quote(name)))
         owners[name] = recv.thing
     return list(found.values())
 
 
-def is_end(event: Event) -> bool:
+def is_end(event: TraceEvent) -> bool:
     """Tell whether `event` shows that a connection has ended: it was closed, or the other side has."""
     return event.kind == "close" or (event.kind == "recv" and not event.data)
 
 
 @dataclass(frozen=True, repr=False)
-class ScreenCommand(Finding):
+class TerminalInjection(Finding):
     """Signs that command a screen, passed on from one member to the others."""
 
     text: str
@@ -224,13 +224,13 @@ class ScreenCommand(Finding):
         )
 
 
-def screen_commands(recording: Recording) -> list[ScreenCommand]:
+def terminal_injections(recording: Recording) -> list[TerminalInjection]:
     """Return, of each member, the first message with such signs that was passed on."""
-    found: dict[str, ScreenCommand] = {}
+    found: dict[str, TerminalInjection] = {}
     for command, (recv, send) in passed_on(recording, COMMAND):
         where = (send.thread, recv.thing, send.file, send.line)
         text = quote(printable(command[0]))
-        found.setdefault(recv.thing, ScreenCommand((recv.number, send.number), *where, text))
+        found.setdefault(recv.thing, TerminalInjection((recv.number, send.number), *where, text))
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""Findings about what was sent and received: messages glued, cut, mixed, or lost; sends of nothing."""
+"""Findings about what was sent and received: coalesced, split, interleaved messages; short writes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from itertools import pairwise
 from chatstages.locale import _
 from chatstages.microscope.findings.evidence import Finding
 from chatstages.microscope.findings.wording import names, quote
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.streams import Stream, arrows, cuts, streams
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.streams import Stream, character_splits, deliveries, streams
 
 ENDS = ("shutdown", "close")
 
 
 @dataclass(frozen=True, repr=False)
-class Glued(Finding):
+class CoalescedMessages(Finding):
     """Several sends that have arrived as one recv, or one send that has arrived as several.
 
     `thread` is the one that received, on the socket `thing`.
@@ -45,12 +45,12 @@ class Glued(Finding):
         )
 
 
-def glued(recording: Recording) -> list[Glued]:
+def glued(recording: Recording) -> list[CoalescedMessages]:
     """Return every recv that holds parts of several sends, and every send that has come in several recvs."""
-    found = list[Glued]()
+    found = list[CoalescedMessages]()
     for stream in streams(recording):
-        by_recv, by_send = defaultdict[int, list[Event]](list), defaultdict[int, list[Event]](list)
-        for arrow in arrows(stream):
+        by_recv, by_send = defaultdict[int, list[TraceEvent]](list), defaultdict[int, list[TraceEvent]](list)
+        for arrow in deliveries(stream):
             if arrow.send and arrow.recv:
                 by_recv[arrow.recv.number].append(arrow.send)
                 by_send[arrow.send.number].append(arrow.recv)
@@ -64,23 +64,23 @@ def glued(recording: Recording) -> list[Glued]:
     return sorted(found, key=lambda finding: finding.events[-1])
 
 
-def merged(recv: Event, sends: list[Event], is_framed: bool) -> Glued:
+def merged(recv: TraceEvent, sends: list[TraceEvent], is_framed: bool) -> CoalescedMessages:
     """Return the finding for one recv with several sends in it."""
     numbers = (*(send.number for send in sends), recv.number)
     place = (numbers, recv.thread, recv.thing, recv.file, recv.line)
-    return Glued(*place, len(sends), 1, quote(recv.data), is_framed)
+    return CoalescedMessages(*place, len(sends), 1, quote(recv.data), is_framed)
 
 
-def parted(send: Event, recvs: list[Event], is_framed: bool) -> Glued:
+def parted(send: TraceEvent, recvs: list[TraceEvent], is_framed: bool) -> CoalescedMessages:
     """Return the finding for one send that has come in several recvs."""
     numbers = (send.number, *(recv.number for recv in recvs))
     last = recvs[-1]
     place = (numbers, last.thread, last.thing, last.file, last.line)
-    return Glued(*place, 1, len(recvs), quote(send.data), is_framed)
+    return CoalescedMessages(*place, 1, len(recvs), quote(send.data), is_framed)
 
 
 @dataclass(frozen=True, repr=False)
-class CutCharacter(Finding):
+class SplitCharacter(Finding):
     """A character of which one recv has brought the beginning, and the next the rest."""
 
     character: str
@@ -102,15 +102,15 @@ class CutCharacter(Finding):
         )
 
 
-def cut_characters(recording: Recording) -> list[CutCharacter]:
+def split_characters(recording: Recording) -> list[SplitCharacter]:
     """Return every character that was cut in two on the way."""
     found = []
     for stream in streams(recording):
         is_framed = stream.is_framed
-        for cut in cuts(stream):
+        for cut in character_splits(stream):
             recv = cut.recv
             where = ((recv.number, cut.rest.number), recv.thread, recv.thing, recv.file, recv.line)
-            found.append(CutCharacter(*where, cut.character, cut.place, is_framed))
+            found.append(SplitCharacter(*where, cut.character, cut.offset, is_framed))
     return found
 
 
@@ -141,7 +141,7 @@ def empty_sends(recording: Recording) -> list[EmptySend]:
 
 
 @dataclass(frozen=True, repr=False)
-class LostRest(Finding):
+class ShortWrite(Finding):
     """A send that took only a part of what it was given, and nobody has sent the rest."""
 
     detail: str  # how many of how many bytes
@@ -165,14 +165,14 @@ def sizes(detail: str) -> str:
     return _("{sent} of {whole} bytes").format(sent=f"{int(sent):,}", whole=f"{int(whole):,}")
 
 
-def lost_rests(recording: Recording) -> list[LostRest]:
+def short_writes(recording: Recording) -> list[ShortWrite]:
     """Return every send whose rest was not sent: something else came behind it, or the end of the connection.
 
     Who waits (select) before the end has kept the rest, and gives a slow receiver up; a last word to such a
     one, with the end right behind it, is no mistake either.
     """
-    found, selects = list[LostRest](), defaultdict[str, list[int]](list)
-    by_socket = defaultdict[str, list[Event]](list)
+    found, selects = list[ShortWrite](), defaultdict[str, list[int]](list)
+    by_socket = defaultdict[str, list[TraceEvent]](list)
     for event in recording.events:
         if event.kind == "select":
             selects[event.thread].append(event.number)
@@ -182,15 +182,15 @@ def lost_rests(recording: Recording) -> list[LostRest]:
         behind = len(events)  # the place of the next event that is no recv
         for place in reversed(range(len(events))):
             send = events[place]
-            if send.rest and is_lost(send, events[behind : behind + 2], selects[send.thread]):
+            if send.rest and is_short_write(send, events[behind : behind + 2], selects[send.thread]):
                 where = (send.thread, send.thing, send.file, send.line)
-                found.append(LostRest((send.number, events[behind].number), *where, send.detail))
+                found.append(ShortWrite((send.number, events[behind].number), *where, send.detail))
             if send.kind != "recv":
                 behind = place
     return sorted(found, key=lambda finding: finding.events)
 
 
-def is_lost(send: Event, following: list[Event], selects: list[int]) -> bool:
+def is_short_write(send: TraceEvent, following: list[TraceEvent], selects: list[int]) -> bool:
     """Tell whether what `send` has left over was not sent by what comes next on its socket."""
     if not following:
         return False
@@ -200,14 +200,14 @@ def is_lost(send: Event, following: list[Event], selects: list[int]) -> bool:
     return bisect(selects, send.number) == bisect(selects, behind.number)  # nobody has waited in between
 
 
-def continues(send: Event, rest: bytes) -> bool:
+def continues(send: TraceEvent, rest: bytes) -> bool:
     """Tell whether `send` was given what a send before it had left over: as far as both are known."""
     given = send.data + send.rest
     return given.startswith(rest[: len(given)])
 
 
 @dataclass(frozen=True, repr=False)
-class Mixed(Finding):
+class InterleavedMessages(Finding):
     """A message passed on in pieces, with something of another thread's between them."""
 
     others: str
@@ -222,15 +222,17 @@ class Mixed(Finding):
         return _("A lock around each piece does not help: what it guards must be a whole message.")
 
 
-def mixed(recording: Recording) -> list[Mixed]:
+def interleaved_messages(recording: Recording) -> list[InterleavedMessages]:
     """Return every place where a message that was passed on in pieces was mixed with another thread's."""
-    sends = defaultdict[str, list[Event]](list)  # of each socket, in the order of its stream
-    mine = defaultdict[str, dict[str, list[Event]]](lambda: defaultdict(list))  # of each thread, by socket
+    sends = defaultdict[str, list[TraceEvent]](list)  # of each socket, in the order of its stream
+    mine = defaultdict[str, dict[str, list[TraceEvent]]](
+        lambda: defaultdict(list)
+    )  # of each thread, by socket
     for event in recording.events:
         if event.kind == "send" and event.data:
             sends[event.thing].append(event)
             mine[event.thread][event.thing].append(event)
-    found = list[Mixed]()
+    found = list[InterleavedMessages]()
     for stream in streams(recording):
         for first, second in neighbours(stream):
             for sock, passed in mine[first.thread].items():
@@ -240,15 +242,17 @@ def mixed(recording: Recording) -> list[Mixed]:
     return found
 
 
-def neighbours(stream: Stream) -> Iterator[tuple[Event, Event]]:
+def neighbours(stream: Stream) -> Iterator[tuple[TraceEvent, TraceEvent]]:
     """Yield the recvs that have brought two pieces of one send, one after the other, on one thread."""
-    pieces = [arrow for arrow in arrows(stream) if arrow.send and arrow.recv]
+    pieces = [arrow for arrow in deliveries(stream) if arrow.send and arrow.recv]
     for one, two in pairwise(pieces):
         if one.send is two.send and one.recv and two.recv and one.recv.thread == two.recv.thread:
             yield one.recv, two.recv
 
 
-def interrupted(begin: Event, end: Event, sends: list[Event], first: Event, second: Event) -> Iterator[Mixed]:
+def interrupted(
+    begin: TraceEvent, end: TraceEvent, sends: list[TraceEvent], first: TraceEvent, second: TraceEvent
+) -> Iterator[InterleavedMessages]:
     """Yield the finding, if between the passing on of `first` and of `second` others have sent there."""
     if passes_on(begin, first) and passes_on(end, second):
         others = between(sends, begin.offset, end.offset)
@@ -256,16 +260,16 @@ def interrupted(begin: Event, end: Event, sends: list[Event], first: Event, seco
         if others:
             numbers = (begin.number, others[0].number, end.number)
             who = names([send.thread for send in others])
-            yield Mixed(numbers, begin.thread, begin.thing, begin.file, begin.line, who)
+            yield InterleavedMessages(numbers, begin.thread, begin.thing, begin.file, begin.line, who)
 
 
-def between(sends: list[Event], begin: int, end: int) -> list[Event]:
+def between(sends: list[TraceEvent], begin: int, end: int) -> list[TraceEvent]:
     """Return those of `sends`, in the order of their stream, that begin between two of its places."""
     at = [bisect(sends, place, key=lambda send: send.offset) for place in (begin, end - 1)]
     return sends[at[0] : at[1]]
 
 
-def passes_on(send: Event, recv: Event) -> bool:
+def passes_on(send: TraceEvent, recv: TraceEvent) -> bool:
     """Tell whether what was sent looks like what had been received."""
     middle = len(recv.data) // 2
     return recv.data[middle : middle + 16] in send.data

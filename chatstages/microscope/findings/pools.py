@@ -10,8 +10,8 @@ from chatstages.locale import _
 from chatstages.microscope.findings.evidence import Finding
 from chatstages.microscope.findings.wording import place
 from chatstages.microscope.model.holds import FOREVER
-from chatstages.microscope.model.recording import Event, Recording, Thing
-from chatstages.microscope.model.snapshot import as_doing
+from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
+from chatstages.microscope.model.snapshot import as_ongoing_call
 
 MANY_POOLS = 3  # that get their jobs at the same line, at work at the same time
 
@@ -31,11 +31,11 @@ def jobs(recording: Recording) -> list[Job]:
     events, things = recording.events, recording.things
     found = [Job(e.thing, e.thread, e.began, e.ended, e.number) for e in events if e.kind == "task"]
     ended = {e.thread for e in events if e.kind == "run"}
-    last: dict[str, Event] = {}
+    last: dict[str, TraceEvent] = {}
     for event in events:
         last[event.thread] = event
     for thread, pool in workers(things).items():
-        busy = thread in recording.doing or (thread in last and last[thread].kind != "task")
+        busy = thread in recording.ongoing_calls or (thread in last and last[thread].kind != "task")
         if busy and thread not in ended:
             begin = max((job.end for job in found if job.thread == thread), default=0)
             found.append(Job(pool, thread, begin, FOREVER, -1))
@@ -62,7 +62,7 @@ def workers(things: dict[str, Thing]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, repr=False)
-class FullPool(Finding):
+class ExhaustedPool(Finding):
     """A client whose words lay unheard, because every worker of the pool waited for another client.
 
     `thing` is the socket that nobody reads.
@@ -98,7 +98,7 @@ class Heard(NamedTuple):
 NEVER = Heard(FOREVER, "")
 
 
-def full_pool(recording: Recording) -> list[FullPool]:
+def exhausted_pools(recording: Recording) -> list[ExhaustedPool]:
     """Return every client that was not heard while all workers of a pool waited for others."""
     work = defaultdict(list)
     for job in jobs(recording):
@@ -114,11 +114,11 @@ def full_pool(recording: Recording) -> list[FullPool]:
                 numbers = tuple(send.number for send in sends[:3])
                 where = (made.file, made.line) if made else ("", 0)
                 workers, count = len({job.thread for job in done}), sum(len(send.data) for send in sends)
-                found.append(FullPool(numbers, first.thread, sock, *where, pool, workers, count))
+                found.append(ExhaustedPool(numbers, first.thread, sock, *where, pool, workers, count))
     return found
 
 
-def unheard(recording: Recording, ears: dict[str, Heard]) -> dict[str, list[Event]]:
+def unheard(recording: Recording, ears: dict[str, Heard]) -> dict[str, list[TraceEvent]]:
     """Return, of each accepted socket, what was sent to it before anybody looked."""
     things, found = recording.things, defaultdict(list)
     accepted = {e.other for e in recording.events if e.kind == "accept"}
@@ -133,11 +133,11 @@ def unheard(recording: Recording, ears: dict[str, Heard]) -> dict[str, list[Even
 def first_heard(recording: Recording) -> dict[str, Heard]:
     """Return when and by whom each socket was first waited for, or read."""
     found: dict[str, Heard] = {}
-    looks = [(event.thread, as_doing(event)) for event in recording.events]
-    for thread, doing in [*looks, *recording.doing.items()]:
-        names = doing.detail.split(", ") if doing.kind == "select" else [doing.thing]
-        for name in names if doing.kind in ("recv", "select") else ():
-            heard = Heard(doing.since, thread)
+    looks = [(event.thread, as_ongoing_call(event)) for event in recording.events]
+    for thread, ongoing in [*looks, *recording.ongoing_calls.items()]:
+        names = ongoing.detail.split(", ") if ongoing.kind == "select" else [ongoing.thing]
+        for name in names if ongoing.kind in ("recv", "select") else ():
+            heard = Heard(ongoing.since, thread)
             found[name] = min(found.get(name, heard), heard)
     return found
 
@@ -154,7 +154,7 @@ def is_full(done: list[Job], time: int, heard: Heard) -> bool:
 
 
 @dataclass(frozen=True, repr=False)
-class ManyPools(Finding):
+class PoolPerClient(Finding):
     """Pools that get their jobs at the same line, at work at the same time."""
 
     pools: int
@@ -169,7 +169,7 @@ class ManyPools(Finding):
         return _("A pool for each client limits nothing. Make one pool, before the loop that accepts.")
 
 
-def many_pools(recording: Recording) -> list[ManyPools]:
+def pools_per_client(recording: Recording) -> list[PoolPerClient]:
     """Return the lines at which several pools got their jobs that were at work at the same time."""
     things, sites = recording.things, defaultdict(list)
     for job in jobs(recording):
@@ -181,5 +181,5 @@ def many_pools(recording: Recording) -> list[ManyPools]:
         together = {job.pool for job in done if job.begin <= last.begin < job.end}
         if len(together) >= MANY_POOLS:
             numbers = tuple(job.number for job in done if job.number >= 0)
-            found.append(ManyPools(numbers, last.thread, last.pool, file, line, len(together)))
+            found.append(PoolPerClient(numbers, last.thread, last.pool, file, line, len(together)))
     return found

@@ -13,30 +13,40 @@ from html import escape
 
 from chatstages.locale import _
 from chatstages.microscope.findings.connections import (
-    ClosedTooEarly,
-    closed_too_early,
-    closed_while_waiting,
-    taken_addresses,
+    UseAfterClose,
+    addresses_in_use,
+    closed_while_blocked,
+    uses_after_close,
 )
 from chatstages.microscope.findings.evidence import Finding
 from chatstages.microscope.findings.locks import (
-    HeldWhileBlocked,
+    BlockingCallUnderLock,
+    blocking_calls_under_lock,
     deadlocks,
-    held_while_blocked,
-    kept_locks,
-    own_locks,
     self_deadlocks,
+    unreleased_locks,
+    unshared_locks,
 )
-from chatstages.microscope.findings.members import screen_commands, shared_names, skipped
-from chatstages.microscope.findings.messages import cut_characters, empty_sends, glued, lost_rests, mixed
-from chatstages.microscope.findings.pools import full_pool, many_pools
+from chatstages.microscope.findings.members import (
+    duplicate_nicknames,
+    skipped_recipients,
+    terminal_injections,
+)
+from chatstages.microscope.findings.messages import (
+    empty_sends,
+    glued,
+    interleaved_messages,
+    short_writes,
+    split_characters,
+)
+from chatstages.microscope.findings.pools import exhausted_pools, pools_per_client
 from chatstages.microscope.findings.threads import (
-    Blocked,
-    blocked,
-    broken_sends,
-    broken_threads,
+    BlockedThread,
+    blocked_threads,
     busy_loops,
-    left_running,
+    lingering_threads,
+    uncaught_exceptions,
+    unhandled_send_errors,
 )
 from chatstages.microscope.findings.wording import code, place
 from chatstages.microscope.model.recording import Recording
@@ -104,35 +114,37 @@ def explain(recording: Recording) -> Explanation:
     named: list[Finding] = [
         *deadlocks(recording),
         *self_deadlocks(recording),
-        *held_while_blocked(recording),
-        *kept_locks(recording),
-        *own_locks(recording),
-        *full_pool(recording),
-        *many_pools(recording),
+        *blocking_calls_under_lock(recording),
+        *unreleased_locks(recording),
+        *unshared_locks(recording),
+        *exhausted_pools(recording),
+        *pools_per_client(recording),
         *busy_loops(recording),
-        *closed_too_early(recording),
-        *broken_sends(recording),
-        *skipped(recording),
-        *left_running(recording),
-        *taken_addresses(recording),
+        *uses_after_close(recording),
+        *unhandled_send_errors(recording),
+        *skipped_recipients(recording),
+        *lingering_threads(recording),
+        *addresses_in_use(recording),
     ]
-    given_away = {finding.thing for finding in named if isinstance(finding, ClosedTooEarly)}
-    named += [each for each in closed_while_waiting(recording) if each.thing not in given_away]
+    given_away = {finding.thing for finding in named if isinstance(finding, UseAfterClose)}
+    named += [each for each in closed_while_blocked(recording) if each.thing not in given_away]
     known = {(finding.thread, number) for finding in named for number in finding.events}
-    users = {finding.user for finding in named if isinstance(finding, ClosedTooEarly)}
-    for broken in broken_threads(recording):
+    users = {finding.user for finding in named if isinstance(finding, UseAfterClose)}
+    for broken in uncaught_exceptions(recording):
         if broken.thread not in users and not any((broken.thread, n) in known for n in broken.events):
             named.append(broken)
-    if not any(isinstance(finding, HeldWhileBlocked) for finding in named):  # that explains who else is stuck
+    if not any(
+        isinstance(finding, BlockingCallUnderLock) for finding in named
+    ):  # that explains who else is stuck
         named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
-    named += [*mixed(recording), *lost_rests(recording)]
-    named += [*shared_names(recording), *screen_commands(recording)]
-    named += [cut for cut in cut_characters(recording) if not cut.is_framed]
+    named += [*interleaved_messages(recording), *short_writes(recording)]
+    named += [*duplicate_nicknames(recording), *terminal_injections(recording)]
+    named += [cut for cut in split_characters(recording) if not cut.is_framed]
     named += [glue for glue in glued(recording) if not glue.is_framed]
     named += empty_sends(recording)
     return Explanation(named, recording.dropped)
 
 
-def stuck(recording: Recording) -> list[Blocked]:
+def stuck(recording: Recording) -> list[BlockedThread]:
     """Return who has waited long to send; to wait for something to come is nothing special."""
-    return [wait for wait in blocked(recording, STUCK) if wait.kind == "send"]
+    return [wait for wait in blocked_threads(recording, STUCK) if wait.kind == "send"]

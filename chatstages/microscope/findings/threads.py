@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from chatstages.locale import _
 from chatstages.microscope.findings.evidence import Finding, same_error
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.snapshot import WAITING, WHOLE
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import LIFETIME_KINDS, WAITING_KINDS
 
 EMPTY_RECVS = 5  # one after the other: nobody looks at what recv has returned
 
 
 @dataclass(frozen=True, repr=False)
-class Blocked(Finding):
+class BlockedThread(Finding):
     """A thread that has waited long, or waits still."""
 
     kind: str
@@ -41,17 +41,21 @@ class Blocked(Finding):
         return _("Nothing comes. Look at who should send, or connect; a limit on the time helps.")
 
 
-def blocked(recording: Recording, longer_than: float = 1.0) -> list[Blocked]:
+def blocked_threads(recording: Recording, longer_than: float = 1.0) -> list[BlockedThread]:
     """Return who has waited longer than so many seconds, in whatever it was, or waits so still."""
     found = [
-        Blocked((e.number,), e.thread, e.thing, e.file, e.line, e.kind, e.seconds, False)
+        BlockedThread((e.number,), e.thread, e.thing, e.file, e.line, e.kind, e.seconds, False)
         for e in recording.events
-        if e.kind in WAITING and e.seconds > longer_than
+        if e.kind in WAITING_KINDS and e.seconds > longer_than
     ]
-    for thread, doing in recording.doing.items():
-        seconds = (recording.now() - doing.since) / 1e9
-        if doing.kind in WAITING and seconds > longer_than:
-            found.append(Blocked((), thread, doing.thing, doing.file, doing.line, doing.kind, seconds, True))
+    for thread, ongoing in recording.ongoing_calls.items():
+        seconds = (recording.now() - ongoing.since) / 1e9
+        if ongoing.kind in WAITING_KINDS and seconds > longer_than:
+            found.append(
+                BlockedThread(
+                    (), thread, ongoing.thing, ongoing.file, ongoing.line, ongoing.kind, seconds, True
+                )
+            )
     return found
 
 
@@ -75,7 +79,7 @@ class BusyLoop(Finding):
 
 def busy_loops(recording: Recording) -> list[BusyLoop]:
     """Return every socket on which recv returned b"" again and again."""
-    things, empty = recording.things, defaultdict[tuple[str, str], list[Event]](list)
+    things, empty = recording.things, defaultdict[tuple[str, str], list[TraceEvent]](list)
     for event in recording.events:
         is_datagram = event.thing in things and things[event.thing].datagram  # that may be empty
         if event.kind == "recv" and not event.data and not event.error and not is_datagram:
@@ -88,7 +92,7 @@ def busy_loops(recording: Recording) -> list[BusyLoop]:
 
 
 @dataclass(frozen=True, repr=False)
-class BrokenThread(Finding):
+class UncaughtException(Finding):
     """A thread, or a pool's job, that an exception has ended."""
 
     error: str
@@ -118,12 +122,12 @@ class BrokenThread(Finding):
         return _("Look at what can fail at that line, and whose fault it is; catch it there.")
 
 
-def broken_threads(recording: Recording) -> list[BrokenThread]:
+def uncaught_exceptions(recording: Recording) -> list[UncaughtException]:
     """Return every thread and every job that an exception has ended."""
-    found, last, read = [], dict[str, Event](), dict[str, Event]()
+    found, last, read = [], dict[str, TraceEvent](), dict[str, TraceEvent]()
     asked = [event.error for event in recording.events if event.kind == "wait" and event.detail == "result"]
     for event in recording.events:
-        if event.kind in WHOLE and event.error and not event.error.startswith("KeyboardInterrupt"):
+        if event.kind in LIFETIME_KINDS and event.error and not event.error.startswith("KeyboardInterrupt"):
             here = last.get(event.thread, event)  # its place says more than that of the whole thread
             if not same_error(here.error, event.error) and event.thread == "main":
                 here = event  # of the main thread the very line is known
@@ -135,7 +139,7 @@ def broken_threads(recording: Recording) -> list[BrokenThread]:
                 continue  # somebody has asked for what became of a job: it is not lost
             after_end = bool(heard and not heard.data and not heard.error and heard.thing == here.thing)
             where = (numbers, event.thread, event.thing, here.file, here.line)
-            found.append(BrokenThread(*where, event.error, in_pool, after_end))
+            found.append(UncaughtException(*where, event.error, in_pool, after_end))
         if event.kind not in ("close", "release"):  # that is how it tidied up
             last[event.thread] = event
         if event.kind == "recv":
@@ -144,7 +148,7 @@ def broken_threads(recording: Recording) -> list[BrokenThread]:
 
 
 @dataclass(frozen=True, repr=False)
-class BrokenSend(Finding):
+class UnhandledSendError(Finding):
     """A send to somebody who had gone, which has ended the thread that served somebody else."""
 
     served: str  # the socket of the one who pays for it
@@ -166,29 +170,31 @@ class BrokenSend(Finding):
         )
 
 
-def broken_sends(recording: Recording) -> list[BrokenSend]:
+def unhandled_send_errors(recording: Recording) -> list[UnhandledSendError]:
     """Return every send to a member that had left which has ended the sender's thread."""
-    found: list[BrokenSend] = []
-    failed: dict[str, Event] = {}
+    found: list[UnhandledSendError] = []
+    failed: dict[str, TraceEvent] = {}
     served: dict[str, str] = {}  # of each thread the socket from which it has last received something
     for event in recording.events:
         if event.kind == "recv" and event.data:
             served[event.thread] = event.thing
         elif event.kind == "send" and event.error:
             failed[event.thread] = event
-        elif event.kind in WHOLE and event.thread in failed:
+        elif event.kind in LIFETIME_KINDS and event.thread in failed:
             send = failed.pop(event.thread)
             whose = served.get(event.thread, "")
             if same_error(send.error, event.error) and whose not in ("", send.thing):
                 numbers = (send.number, event.number)
                 found.append(
-                    BrokenSend(numbers, send.thread, send.thing, send.file, send.line, whose, send.error)
+                    UnhandledSendError(
+                        numbers, send.thread, send.thing, send.file, send.line, whose, send.error
+                    )
                 )
     return found
 
 
 @dataclass(frozen=True, repr=False)
-class LeftRunning(Finding):
+class LingeringThread(Finding):
     """A thread that goes on after the main thread was interrupted.
 
     `thing` is what it waits for.
@@ -209,14 +215,16 @@ class LeftRunning(Finding):
         )
 
 
-def left_running(recording: Recording) -> list[LeftRunning]:
+def lingering_threads(recording: Recording) -> list[LingeringThread]:
     """Return the threads that Python waits for, after a Ctrl-C that has ended the main thread."""
     things, ended = recording.things, {e.thread: e for e in recording.events if e.kind == "run"}
     end = ended.get("main")
     if end is None or not end.error.startswith("KeyboardInterrupt"):
         return []
     return [
-        LeftRunning((end.number,), thread, doing.thing or doing.detail, doing.file, doing.line, doing.kind)
-        for thread, doing in recording.doing.items()
+        LingeringThread(
+            (end.number,), thread, ongoing.thing or ongoing.detail, ongoing.file, ongoing.line, ongoing.kind
+        )
+        for thread, ongoing in recording.ongoing_calls.items()
         if thread not in ended and not things[thread].daemon
     ]

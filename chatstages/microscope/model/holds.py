@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chatstages.microscope.model.recording import Event, Recording
+from chatstages.microscope.model.recording import Recording, TraceEvent
 
-FOREVER = 1 << 62  # the end of what has not ended
+FOREVER = 1 << 62  # nanoseconds: the end of what has not ended
 
 
 class Hold(NamedTuple):
-    """A lock that was held: by whom, from when to when, and the acquire with which that began."""
+    """A lock that a thread held, from `begin` to `end` (nanoseconds), and the events of its two ends."""
 
     lock: str
     thread: str
     begin: int
-    end: int  # FOREVER where it is held still
-    acquire: Event | None
-    release: Event | None
+    end: int  # FOREVER where the lock is still held
+    acquire: TraceEvent | None
+    release: TraceEvent | None
 
 
 def holds(recording: Recording) -> list[Hold]:
-    """Return who has held which lock, in the order in which they were given back; then those held still."""
+    """Return who held which lock, in the order of the releases; then the locks that are still held."""
     found = []
-    acquired: dict[tuple[str, str], Event] = {}
+    acquired: dict[tuple[str, str], TraceEvent] = {}
     for event in recording.events:
         key = (event.thing, (event.kind == "release" and event.other) or event.thread)
         if event.kind == "acquire" and not event.detail and not event.error:

@@ -9,8 +9,8 @@ from pathlib import Path
 from chatstages.locale import _, language
 from chatstages.microscope.findings import explain
 from chatstages.microscope.findings.wording import place, told
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.snapshot import Past
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import History
 from chatstages.microscope.pictures.board import board, show
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import STYLE, missing, said
@@ -72,31 +72,31 @@ def save_page(recording: Recording, path: str | Path) -> None:
     Path(path).write_text(page(recording), encoding="utf-8")
 
 
-def choose_steps(recording: Recording) -> list[Event]:
+def choose_steps(recording: Recording) -> list[TraceEvent]:
     """Return the events at which the slider stops."""
     return [event for event in recording.events if event.kind not in SILENT][-MOST_STEPS:]
 
 
-def facts(recording: Recording, steps: list[Event]) -> list[dict[str, object]]:
+def facts(recording: Recording, steps: list[TraceEvent]) -> list[dict[str, object]]:
     """Return what the page's script needs to know of each step."""
-    past = Past(recording)
+    history = History(recording)
     return [
         {
             "number": event.number,
             "time": event.ended,
             "words": f"{place_in(steps, event)}  {tell(event)}",
-            "board": show(recording, past.at(event.number)).shapes,
+            "board": show(recording, history.at(event.number)).shapes,
         }
         for event in steps
     ]
 
 
-def place_in(steps: list[Event], event: Event) -> str:
+def place_in(steps: list[TraceEvent], event: TraceEvent) -> str:
     """Return which of the steps that is."""
     return f"{event.number - steps[0].number + 1}."
 
 
-def tell(event: Event) -> str:
+def tell(event: TraceEvent) -> str:
     """Return an event as one line."""
     text = f" “{said(event.data, 60)}”" if event.data else ""
     error = f" ✗ {event.error}" if event.error else ""

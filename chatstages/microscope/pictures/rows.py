@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.snapshot import WHOLE
-from chatstages.microscope.model.streams import Arrow, arrows, cuts, streams
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import LIFETIME_KINDS
+from chatstages.microscope.model.streams import Delivery, character_splits, deliveries, streams
 from chatstages.microscope.pictures.style import said
 from chatstages.wire import one_line
 
@@ -30,12 +30,12 @@ class Row(NamedTuple):
     target: str  # "" where it stays on its lane
     text: str
     mark: Mark
-    begin: Event
-    end: Event | None = None  # with which it is complete: for a message the recv that has brought it
+    begin: TraceEvent
+    end: TraceEvent | None = None  # with which it is complete: for a message the recv that has brought it
     characters: str = ""  # those that were cut in two where it ends
 
 
-LaneOf = Callable[[Event], str]
+LaneOf = Callable[[TraceEvent], str]
 
 
 def by_thread(recording: Recording) -> LaneOf:
@@ -47,9 +47,9 @@ def by_endpoint(recording: Recording) -> LaneOf:
     """Return what gives each event the lane of its socket; a server's connections share one."""
     servers = {event.other: event.thing for event in recording.events if event.kind == "accept"}
 
-    def lane(event: Event) -> str:
+    def lane(event: TraceEvent) -> str:
         """Return the label of the socket, or of the listener that it comes from."""
-        return servers.get(event.thing, event.thing) if event.kind not in WHOLE else ""
+        return servers.get(event.thing, event.thing) if event.kind not in LIFETIME_KINDS else ""
 
     return lane
 
@@ -71,10 +71,10 @@ def messages(recording: Recording, lane: LaneOf) -> Iterator[Row]:
             if event.kind == "recv":
                 touched[event.thing] = lane(event)
     for stream in streams(recording):
-        pieces = arrows(stream)
+        pieces = deliveries(stream)
         sends = Counter(piece.send.number for piece in pieces if piece.send)
         recvs = Counter(piece.recv.number for piece in pieces if piece.recv)
-        halves = {cut.recv.number: cut.character for cut in cuts(stream)}
+        halves = {cut.recv.number: cut.character for cut in character_splits(stream)}
         for piece in pieces:
             row = message(piece, lane, touched.get(stream.receiver, OUTSIDE))
             if piece.send and sends[piece.send.number] > 1:
@@ -87,7 +87,7 @@ def messages(recording: Recording, lane: LaneOf) -> Iterator[Row]:
             yield row._replace(characters=halves.get(piece.recv.number, "") if piece.recv and last else "")
 
 
-def message(piece: Arrow, lane: LaneOf, reader: str) -> Row:
+def message(piece: Delivery, lane: LaneOf, reader: str) -> Row:
     """Return the row of one piece."""
     send, recv, text = piece.send, piece.recv, said(piece.data)
     if send and recv:
@@ -115,7 +115,7 @@ def joins(recording: Recording, lane: LaneOf) -> Iterator[Row]:
 def leaves(recording: Recording, lane: LaneOf) -> Iterator[Row]:
     """Yield a row for each connection that ends: from who closes first to who sees the end."""
     things, done = recording.things, set[str]()
-    ends: dict[str, Event] = {}
+    ends: dict[str, TraceEvent] = {}
     for event in recording.events:
         if event.kind == "recv" and not event.data and not event.error:
             ends.setdefault(event.thing, event)
@@ -131,11 +131,11 @@ def leaves(recording: Recording, lane: LaneOf) -> Iterator[Row]:
             yield Row(event.began, lane(event), target, words, "leave", event, end)
 
 
-def failure(event: Event, lane: str) -> Row | None:
+def failure(event: TraceEvent, lane: str) -> Row | None:
     """Return the row of an exception, if the event has ended with one that is worth it."""
     if not event.error or event.kind in ("shutdown", "close"):  # one that tidies up may come too late
         return None
-    if event.kind not in WHOLE and event.error.startswith(HARMLESS):
+    if event.kind not in LIFETIME_KINDS and event.error.startswith(HARMLESS):
         return None
-    text = event.error if event.kind in WHOLE else f"{event.kind}: {event.error}"
+    text = event.error if event.kind in LIFETIME_KINDS else f"{event.kind}: {event.error}"
     return Row(event.ended, lane or event.thread, "", one_line(text), "error", event)

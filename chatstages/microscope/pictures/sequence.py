@@ -164,7 +164,7 @@ def draw_row(grid: Grid, place: int, row: Row, width: float) -> str:
         cross = f'<path class="arrow bad-line" d="M{x - 7:.1f} {y - 7:.1f}l14 14m0 -14l-14 14"/>'
         return group(row.begin.number, cross, text, hover=hover)
     if not row.target or row.target == row.source:
-        dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="faint-tip"/>'
+        dot = f'<cycle cx="{x:.1f}" cy="{y:.1f}" r="5" class="faint-tip"/>'
         words = label(x + 14, y + 6, shorten(row.text, 22), "soft halo")
         return group(row.begin.number, dot, words, hover=hover)
     line, tip, words = arrow(grid, place, row)

@@ -9,8 +9,8 @@ from chatstages.locale import _
 from chatstages.microscope.findings.locks import deadlocks
 from chatstages.microscope.findings.wording import names
 from chatstages.microscope.model.holds import FOREVER, holds
-from chatstages.microscope.model.recording import Doing, Event, Recording
-from chatstages.microscope.model.snapshot import WAITING, as_doing, lives, verb
+from chatstages.microscope.model.recording import OngoingCall, Recording, TraceEvent
+from chatstages.microscope.model.snapshot import WAITING_KINDS, as_ongoing_call, call_name, thread_lifetimes
 
 State = Literal["run", "wait", "send", "lock", "hold"]
 
@@ -23,7 +23,7 @@ class Span(NamedTuple):
     end: int
     words: str
     number: int  # of the event with which it ends; -1 while it lasts
-    event: Event | None  # that tells where
+    event: TraceEvent | None  # that tells where
     lasts: bool = False
     is_bad: bool = False  # part of a deadlock
 
@@ -39,21 +39,21 @@ class Life(NamedTuple):
 
 def lifetimes(recording: Recording) -> tuple[list[Life], int]:
     """Return the threads that were seen, and the time at which the picture ends."""
-    events, things, doing = recording.events, recording.things, recording.doing
-    times = [event.ended for event in events] + [step.since for step in doing.values()]
+    events, things, ongoing = recording.events, recording.things, recording.ongoing_calls
+    times = [event.ended for event in events] + [step.since for step in ongoing.values()]
     end = max(times, default=0)
-    if doing:  # what lasts still is to be seen, too
+    if ongoing:  # what lasts still is to be seen, too
         end = max(recording.now(), end + end // 8)
     spans: dict[str, list[Span]] = defaultdict(list)
     for event in events:
-        if event.kind in WAITING:
-            step = as_doing(event)
+        if event.kind in WAITING_KINDS:
+            step = as_ongoing_call(event)
             spans[event.thread].append(
                 Span(state(step), event.began, event.ended, say(step), event.number, event)
             )
     in_circle = {(t, lock) for d in deadlocks(recording) for t, lock in zip(d.threads, d.locks, strict=True)}
-    for thread, step in doing.items():
-        if step.kind in WAITING:
+    for thread, step in ongoing.items():
+        if step.kind in WAITING_KINDS:
             spans[thread].append(Span(state(step), step.since, end, say(step), -1, None, lasts=True))
     for hold in holds(recording):
         number = hold.release.number if hold.release else -1
@@ -61,7 +61,7 @@ def lifetimes(recording: Recording) -> tuple[list[Life], int]:
         until, lasts = (end, True) if hold.end == FOREVER else (hold.end, False)
         spans[hold.thread].append(Span("hold", hold.begin, until, words, number, hold.acquire, lasts))
     found = []
-    seen = lives(events, things)
+    seen = thread_lifetimes(events, things)
     for thread in things:
         if thread in seen or thread in spans:
             mine = [
@@ -80,7 +80,7 @@ def blame(thread: str, span: Span, in_circle: set[tuple[str, str]]) -> Span:
     return span._replace(is_bad=is_bad)
 
 
-def state(step: Doing) -> State:
+def state(step: OngoingCall) -> State:
     """Return what kind of waiting that is."""
     if step.kind == "acquire":
         return "lock"
@@ -92,13 +92,13 @@ def waits_for(lock: str) -> str:
     return _("waits for {lock}").format(lock=lock)
 
 
-def say(step: Doing) -> str:
+def say(step: OngoingCall) -> str:
     """Return in words what a thread waits for."""
     if step.kind == "acquire":
         return waits_for(step.thing)
     if step.kind == "select":
         return f"select {names(step.detail.split(', '))}".strip()
-    return f"{verb(step)} {step.thing}".strip()
+    return f"{call_name(step)} {step.thing}".strip()
 
 
 def seconds(nanoseconds: int) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chatstages.locale import _
 from chatstages.microscope.findings.wording import place, told
-from chatstages.microscope.model.recording import Event, Recording, Thing
+from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
 from chatstages.wire import clean, columns, one_line
 
 LETTER = 9.2  # the width of a letter, about; a Chinese character takes two
@@ -175,7 +175,7 @@ def parts(recording: Recording) -> dict[str, str]:
     return {label: one_line(name or hints.get(label, "")) for label, name in found.items()}
 
 
-def details(event: Event) -> str:
+def details(event: TraceEvent) -> str:
     """Return what hovers over an event: nothing that changes from run to run."""
     lines = [told(event.thread, f"{event.kind} {event.thing}")]
     if event.data:

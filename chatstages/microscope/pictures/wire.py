@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chatstages.locale import _
-from chatstages.microscope.model.recording import Event, Recording
-from chatstages.microscope.model.streams import Stream, cuts, streams
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.streams import Stream, character_splits, streams
 from chatstages.microscope.pictures.style import (
     MARGIN,
     TOP,
@@ -38,8 +38,8 @@ class Byte(NamedTuple):
     value: int
     character: str  # that begins here; "" where one goes on
     wide: int  # the number of bytes of that character
-    send: Event | None
-    recv: Event | None
+    send: TraceEvent | None
+    recv: TraceEvent | None
     is_cut: bool
 
 
@@ -93,17 +93,21 @@ def show(stream: Stream, y: float) -> tuple[list[str], list[str], float]:
         shapes.append(label(LEFT, y + height + 10, gap, "soft"))
         words.append(f"  {gap}")
         height += 26
-    for cut in cuts(stream):
+    for cut in character_splits(stream):
         words.append(
             "  ✂ "
-            + _("{character} at byte {place} was cut in two").format(character=cut.character, place=cut.place)
+            + _("{character} at byte {place} was cut in two").format(
+                character=cut.character, place=cut.offset
+            )
         )
     return shapes, words, height + 16
 
 
 def pick(stream: Stream) -> list[tuple[int, list[Byte]]]:
     """Return the rows to show, each with the place where it begins: all, or those with most to tell."""
-    marked = {place for cut in cuts(stream) for place in range(cut.place, cut.place + cut.length)}
+    marked = {
+        place for cut in character_splits(stream) for place in range(cut.offset, cut.offset + cut.length)
+    }
     wanted = list(itertools.islice(starts(stream), MOST_ROWS + 1))
     if len(wanted) > MOST_ROWS:
         edges = sorted(event.offset for event in (*stream.sends, *stream.recvs))
@@ -169,7 +173,7 @@ def letter_at(values: dict[int, int], place: int) -> tuple[str, int]:
     return {"\n": "⏎", "\t": "⇥", " ": "␣"}.get(text, clean(text)), length
 
 
-def carrier(events: list[Event], place: int) -> Event | None:
+def carrier(events: list[TraceEvent], place: int) -> TraceEvent | None:
     """Return the send, or recv, that carried the byte at that place."""
     number = bisect_right(events, place, key=lambda event: event.offset) - 1
     event = events[number] if number >= 0 else None
@@ -194,7 +198,7 @@ def draw_byte(byte: Byte, x: float, y: float) -> str:
     return back + label(x + CELL / 2, y + 36, f"{byte.value:02x}", "middle mono soft") + letter
 
 
-def bands(carriers: list[tuple[int, Event | None]], start: int, y: float, style: str) -> list[str]:
+def bands(carriers: list[tuple[int, TraceEvent | None]], start: int, y: float, style: str) -> list[str]:
     """Return a band over (or under) the bytes of each send (or recv), with gaps where one begins or ends."""
     shapes = []
     for event, same in groupby(carriers, lambda entry: entry[1]):

@@ -1,7 +1,7 @@
-"""Which code is looked at, and where in it a call comes from.
+"""Which code is watched, and from which line of it a call comes.
 
-Of interest is what a learner has written or reads: the cell, the script, its modules, the stages and the
-classic mistakes. Not of interest are the standard library, what pip has installed, and our own machinery.
+Watched is the code that a learner writes or reads: the cell, the script and its modules, the stages and the
+classic mistakes. Not watched are the standard library, installed packages, and the rest of this package.
 """
 
 from __future__ import annotations
@@ -14,90 +14,92 @@ from types import FrameType, ModuleType
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).parents[2]
-# Of our own package: what is there to be read. The rest is machinery.
-LESSONS = ("stage*.py", "faults/*.py", "lab/asyncio_room.py")
-LISTENER = str(PACKAGE / "listener.py")  # machinery, too, but its threads are the stages'
+# The parts of this package that are watched.
+LESSONS = ("stage*.py", "stage*/*.py", "faults/*.py", "lab/asyncio_room.py", "asyncio_room.py")
+# These are not, but the threads that they start run the stages' code.
+STARTERS = (str(PACKAGE / "listener.py"), f"{PACKAGE / 'runtime'}{os.sep}")
 INSTALLED = {"site-packages", "dist-packages"}
 LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 COMMANDS = Path(sysconfig.get_path("scripts")).resolve()  # `jupyter`, `pytest`, `chatstages` start there
 
 
-class Place(NamedTuple):
-    """A place in the code that is looked at."""
+class Location(NamedTuple):
+    """A line of the watched code."""
 
     file: str = ""
     line: int = 0
     function: str = ""
 
 
-NOWHERE = Place()  # no frame of interest is on the stack
+NOWHERE = Location()  # no frame of watched code is on the stack
 
 
-class Interest:
-    """Tells code of interest from the rest. Any thread may ask."""
+class CodeFilter:
+    """Tells watched code from all other code. Any thread may call."""
 
     def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
         self._names = {"__main__"} | {module.__name__ for module in modules}
         self._files = {file: True for module in modules if (file := getattr(module, "__file__", None))}
 
-    def in_frame(self, frame: FrameType) -> bool:
-        """Tell whether the code of `frame` is of interest."""
+    def includes_frame(self, frame: FrameType) -> bool:
+        """Tell whether the code of `frame` is watched."""
         file = frame.f_code.co_filename
         known = self._files.get(file)
         if known is None:
             if file.startswith("<"):
                 return self._is_typed(frame)
-            known = self.in_file(file)
+            known = self.includes_file(file)
         return known
 
-    def in_file(self, file: str) -> bool:
-        """Tell whether the code in `file` is of interest; not for code from no file."""
+    def includes_file(self, file: str) -> bool:
+        """Tell whether the code in `file` is watched, which must not be a made-up name such as "<string>"."""
         known = self._files.get(file)
         if known is None:
-            known = self._files[file] = is_of_interest(file)
+            known = self._files[file] = is_included(file)
         return known
 
     def _is_typed(self, frame: FrameType) -> bool:
-        """Tell whether code from no file was typed by the learner, rather than made, as a dataclass's is."""
+        """Tell whether code without a file was typed by a learner, not generated like a dataclass's."""
         return frame.f_globals.get("__name__") in self._names and frame.f_code.co_name != "__init__"
 
-    def in_module(self, module: ModuleType) -> bool:
-        """Tell whether `module` is of interest."""
-        facts = object.__getattribute__(module, "__dict__")  # `vars` would wake a module that loads lazily
+    def includes_module(self, module: ModuleType) -> bool:
+        """Tell whether the code of `module` is watched."""
+        facts = object.__getattribute__(module, "__dict__")  # `vars` would make a lazy module load
         if facts.get("__name__") in self._names:
             return True
         file = facts.get("__file__")
-        return isinstance(file, str) and self.in_file(file)
+        return isinstance(file, str) and self.includes_file(file)
 
-    def maker(self, frame: FrameType | None) -> FrameType | None:
-        """Return `frame` if its code is of interest; for code made from none (a dataclass), who called it."""
-        while frame is not None and not self.in_frame(frame):
+    def creator(self, frame: FrameType | None) -> FrameType | None:
+        """Return `frame` if its code is watched; of generated code (a dataclass's), its caller."""
+        while frame is not None and not self.includes_frame(frame):
             if frame.f_code.co_filename != "<string>":
                 return None
             frame = frame.f_back
         return frame
 
     def is_machinery(self, frame: FrameType) -> bool:
-        """Tell whether the code of `frame` is ours, and nobody's business: it draws widgets, say."""
+        """Tell whether the code of `frame` is this package's own, and starts threads for its own use."""
         file = frame.f_code.co_filename
-        return file.startswith(f"{PACKAGE}{os.sep}") and file != LISTENER and not self.in_frame(frame)
+        is_ours = file.startswith(f"{PACKAGE}{os.sep}") and not file.startswith(STARTERS)
+        return is_ours and not self.includes_frame(frame)
 
-    def place(self, frame: FrameType | None) -> Place | None:
-        """Return the innermost place of interest from `frame` on; None where there is none."""
+    def location(self, frame: FrameType | None) -> Location | None:
+        """Return the innermost watched line from `frame` on outwards; None where there is none."""
         files = self._files
         while frame is not None:
             code = frame.f_code
             known = files.get(code.co_filename)
             if known is None:
-                known = self.in_frame(frame)
+                known = self.includes_frame(frame)
             if known:
-                return Place(code.co_filename, frame.f_lineno or 0, code.co_name)
+                return Location(code.co_filename, frame.f_lineno or 0, code.co_name)
             frame = frame.f_back
         return None
 
 
-def is_of_interest(file: str) -> bool:
-    """Tell whether the code in `file` is, by default."""
+def is_included(file: str) -> bool:
+    """Tell whether the code in `file` is watched by default."""
     if not file or file.startswith("<"):
         return False
     path = Path(file).absolute()

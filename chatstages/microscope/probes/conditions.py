@@ -1,9 +1,7 @@
-"""Watching what is made of locks: conditions, events, semaphores, barriers, queues, futures.
+"""What is built on locks: conditions, events, semaphores, barriers, queues, futures.
 
-Their own methods are replaced.
-
-So those that were made before the recording are watched, too, once code of interest calls them itself. Not
-watched are those that the standard library uses inside: the event of a thread, the conditions of a queue.
+Their methods are patched. So an object that was made before the recording is tracked, too, from its first use
+in watched code on. What the standard library uses inside is not: the event of a thread, a queue's conditions.
 """
 
 from __future__ import annotations
@@ -15,22 +13,22 @@ from concurrent.futures import Future
 from functools import wraps
 from typing import Any
 
-from chatstages.microscope.model.recording import Kind
-from chatstages.microscope.probes.code_filter import Place
-from chatstages.microscope.probes.locks import REAL_RLOCK, WatchedLock, WatchedRLock, written_in
+from chatstages.microscope.model.recording import TraceKind
+from chatstages.microscope.probes.code_filter import Location
+from chatstages.microscope.probes.locks import REAL_RLOCK, WatchedLock, WatchedRLock, record_acquired
 from chatstages.microscope.probes.patches import Patches, Wrapper
-from chatstages.microscope.probes.recorder import Recorder, Seen
+from chatstages.microscope.probes.recorder import Recorder, TrackedObject
 
 
 class Conditions:
-    """Locks, and what is made of them."""
+    """Locks (their classes are replaced), and what is built on them."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._alone: set[str] = set()  # semaphores that let one in at a time, as a lock does
+        self._binary: set[str] = set()  # labels of semaphores that one thread at a time can hold, like a lock
 
-    def watch(self, patches: Patches) -> None:
-        """Replace locks by wrappers, and the methods of all that is made of them."""
+    def install(self, patches: Patches) -> None:
+        """Replace the classes of locks by wrappers, and patch the methods of what is built on locks."""
         patches.replace(threading, "Lock", WatchedLock)
         patches.replace(threading, "RLock", WatchedRLock)
         patches.put(threading.Condition, "__init__", self._making_a_condition())
@@ -57,9 +55,9 @@ class Conditions:
         @wraps(original)
         def __init__(thing: Any, *args: Any, **kwargs: Any) -> None:
             original(thing, *args, **kwargs)
-            seen = self._recorder.made(thing, what, sys._getframe(1))
-            if seen is not None and what == "semaphore" and thing._value == 1:
-                self._alone.add(seen.label)
+            tracked = self._recorder.track_new(thing, what, sys._getframe(1))
+            if tracked is not None and what == "semaphore" and thing._value == 1:
+                self._binary.add(tracked.label)
 
         return __init__
 
@@ -68,10 +66,10 @@ class Conditions:
 
         @wraps(original)
         def __init__(condition: threading.Condition, lock: Any = None) -> None:
-            seen = self._recorder.made(condition, "condition", sys._getframe(1))
-            if lock is None and seen is not None:
-                place = Place(seen.thing.file, seen.thing.line)
-                lock = WatchedRLock.around(REAL_RLOCK(), place, condition)
+            tracked = self._recorder.track_new(condition, "condition", sys._getframe(1))
+            if lock is None and tracked is not None:
+                location = Location(tracked.thing.file, tracked.thing.line)
+                lock = WatchedRLock.around(REAL_RLOCK(), location, condition)
             original(condition, lock)
 
         return __init__
@@ -82,23 +80,23 @@ class Conditions:
     def _notifying(self, original: Wrapper, what: str) -> Wrapper:
         return self._calling(original, "notify", what)
 
-    def _calling(self, original: Wrapper, kind: Kind, what: str, detail: str = "") -> Wrapper:
+    def _calling(self, original: Wrapper, kind: TraceKind, what: str, detail: str = "") -> Wrapper:
         @wraps(original)
         def call(thing: Any, *args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
-            seen = self._recorder.used(thing, what, frame)
-            if seen is None:
+            tracked = self._recorder.find_or_track(thing, what, frame)
+            if tracked is None:
                 return original(thing, *args, **kwargs)
-            step = self._recorder.step(kind, seen, frame)
+            recorded = self._recorder.begin_call(kind, tracked, frame)
             try:
                 if kind == "wait":
-                    step.waits(detail, around=True)
+                    recorded.may_block(detail, around=True)
                 result = original(thing, *args, **kwargs)
             except BaseException as error:
-                step.failed(error, detail=detail)
+                recorded.fail(error, detail=detail)
                 raise
             timed_out = kind == "wait" and what in ("condition", "event") and not result
-            step.done(detail="timed out" if timed_out else detail)
+            recorded.finish(detail="timed out" if timed_out else detail)
             return result
 
         return call
@@ -107,23 +105,23 @@ class Conditions:
         @wraps(original)
         def acquire(semaphore: Any, blocking: bool = True, timeout: float | None = None) -> Any:
             frame = sys._getframe(1)
-            seen = self._recorder.used(semaphore, "semaphore", frame)
-            if seen is None:
+            tracked = self._recorder.find_or_track(semaphore, "semaphore", frame)
+            if tracked is None:
                 return original(semaphore, blocking, timeout)
-            step = self._recorder.step("acquire", seen, frame)
+            recorded = self._recorder.begin_call("acquire", tracked, frame)
             try:
                 if blocking:
-                    step.waits()
+                    recorded.may_block()
                 got = original(semaphore, blocking, timeout)
             except BaseException as error:
-                step.failed(error)
+                recorded.fail(error)
                 raise
             if got:
-                seen.holds.append((step.me.label, self._recorder.recording.now()))
-            if seen.label in self._alone:
-                written_in(self._recorder, seen, step, got)
+                tracked.holds.append((recorded.thread.label, self._recorder.recording.now()))
+            if tracked.label in self._binary:
+                record_acquired(self._recorder, tracked, recorded, got)
             else:
-                step.done(detail="" if got else "not acquired")
+                recorded.finish(detail="" if got else "not acquired")
             return got
 
         return acquire
@@ -132,35 +130,35 @@ class Conditions:
         @wraps(original)
         def release(semaphore: Any, n: int = 1) -> Any:
             frame = sys._getframe(1)
-            seen = self._recorder.used(semaphore, "semaphore", frame)
-            if seen is None:
+            tracked = self._recorder.find_or_track(semaphore, "semaphore", frame)
+            if tracked is None:
                 return original(semaphore, n)
-            step = self._recorder.step("release", seen, frame)
-            if may_leave(semaphore, n):  # before it is free, as with a lock
-                holder, since = held(seen, step.me.label)
-                if seen.label in self._alone:
-                    self._recorder.recording.let_go(seen.label)
-                step.done(since=since, other="" if holder == step.me.label else holder)
+            recorded = self._recorder.begin_call("release", tracked, frame)
+            if may_leave(semaphore, n):  # recorded before it is free, as with a lock
+                holder, since = held(tracked, recorded.thread.label)
+                if tracked.label in self._binary:
+                    self._recorder.recording.clear_holder(tracked.label)
+                recorded.finish(since=since, other="" if holder == recorded.thread.label else holder)
                 return original(semaphore, n)
             try:
                 return original(semaphore, n)
             except BaseException as error:
-                step.failed(error)
+                recorded.fail(error)
                 raise
 
         return release
 
 
 def may_leave(semaphore: Any, n: int) -> bool:
-    """Tell whether `release` will go well."""
+    """Tell whether `release` will succeed."""
     return n >= 1 and semaphore._value + n <= getattr(semaphore, "_initial_value", sys.maxsize)
 
 
-def held(seen: Seen, thread: str) -> tuple[str, int | None]:
-    """Return whose place in the semaphore `thread` gives back, its own if it can be, and since when."""
-    mine = [hold for hold in seen.holds if hold[0] == thread]
-    if not (mine or seen.holds):
+def held(tracked: TrackedObject, thread: str) -> tuple[str, int | None]:
+    """Return whose hold of the semaphore `thread` releases (its own, if it has one), and since when."""
+    mine = [hold for hold in tracked.holds if hold[0] == thread]
+    if not (mine or tracked.holds):
         return thread, None
-    found = mine[-1] if mine else seen.holds[0]
-    seen.holds.remove(found)
+    found = mine[-1] if mine else tracked.holds[0]
+    tracked.holds.remove(found)
     return found

@@ -1,4 +1,4 @@
-"""Watching selectors: which sockets a thread waits for, and which were ready."""
+"""Selectors: which sockets a thread waits for, and which were ready."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from chatstages.microscope.probes.patches import Patches, Wrapper
-from chatstages.microscope.probes.recorder import Recorder, Seen, Step
+from chatstages.microscope.probes.recorder import RecordedCall, Recorder, TrackedObject
 from chatstages.microscope.probes.sockets import Sockets
 
 SELECTORS = {  # a set: DefaultSelector is another name of one of them
@@ -20,19 +20,19 @@ SELECTORS = {  # a set: DefaultSelector is another name of one of them
     for cls in vars(selectors).values()
     if isinstance(cls, type) and issubclass(cls, selectors.BaseSelector) and cls is not selectors.BaseSelector
 }
-NAMED = 100  # sockets that an event names, at most
+NAMED = 100  # sockets that one event names at most
 
 
 class Selecting:
-    """The selectors of the standard library, and what the module `select` has."""
+    """The classes of `selectors`, and the functions and classes of `select`."""
 
     def __init__(self, recorder: Recorder, sockets: Sockets) -> None:
         self._recorder, self._sockets = recorder, sockets
-        # What each selector waits for, in words, until that changes: there may be thousands of sockets.
+        # The labels of each selector's sockets, until those change: there may be thousands of them.
         self._words: weakref.WeakKeyDictionary[selectors.BaseSelector, str] = weakref.WeakKeyDictionary()
 
-    def watch(self, patches: Patches) -> None:
-        """Replace `select` in every class of selectors, and in the module `select`."""
+    def install(self, patches: Patches) -> None:
+        """Patch `select` in every class of selectors, and in the module `select`."""
         for cls in SELECTORS:
             for name in ("register", "unregister", "modify"):
                 if name in vars(cls):
@@ -44,7 +44,7 @@ class Selecting:
             if hasattr(select, name):  # not on every system
                 original = getattr(select, name)
                 make: Any = self._polling(original)
-                if isinstance(original, type):  # so that `isinstance`, and `epoll.fromfd`, go on working
+                if isinstance(original, type):  # code may ask `isinstance`, and call `epoll.fromfd`
                     make = AlsoReal(name, (), {"real": original, "make": make})
                 patches.replace(select, name, make)
 
@@ -59,16 +59,16 @@ class Selecting:
     def _selecting(self, original: Wrapper) -> Wrapper:
         @wraps(original)
         def select(selector: selectors.BaseSelector, timeout: float | None = None) -> Any:
-            words = "" if self._recorder.over else self._waited_for(selector)
+            words = "" if self._is_silent() else self._waited_for(selector)
             if not words:
                 return original(selector, timeout)
-            step = self._begin(words, sys._getframe(1), timeout)
+            recorded = self._begin(words, sys._getframe(1), timeout)
             try:
                 ready = original(selector, timeout)
             except BaseException as error:
-                step.failed(error, detail=words)
+                recorded.fail(error, detail=words)
                 raise
-            step.done(detail=words, other=self._names(key.fd for key, _events in ready))
+            recorded.finish(detail=words, other=self._names(key.fd for key, _events in ready))
             return ready
 
         return select
@@ -80,20 +80,20 @@ class Selecting:
         def select_(*args: Any) -> Any:
             sought = (
                 []
-                if self._recorder.over
+                if self._is_silent()
                 else [list(part) for part in args[:3] if isinstance(part, list | tuple | set)]
             )
             words = self._names(descriptor(each) for part in sought for each in part)
             if not words:
                 return original(*args)
-            step = self._begin(words, sys._getframe(1), args[3] if len(args) > 3 else None)
+            recorded = self._begin(words, sys._getframe(1), args[3] if len(args) > 3 else None)
             try:
                 ready = original(*args)
             except BaseException as error:
-                step.failed(error, detail=words)
+                recorded.fail(error, detail=words)
                 raise
             found = self._names(descriptor(each) for part in ready for each in part)
-            step.done(detail=words, other=found)
+            recorded.finish(detail=words, other=found)
             return ready
 
         return select_
@@ -102,31 +102,37 @@ class Selecting:
         @wraps(original)
         def make(*args: Any, **kwargs: Any) -> Any:
             made = original(*args, **kwargs)
-            is_ours = not self._recorder.over and self._recorder.interest.in_frame(outside(sys._getframe(1)))
+            is_ours = not self._recorder.ended and self._recorder.code_filter.includes_frame(
+                outside(sys._getframe(1))
+            )
             return WatchedPoll(made, self) if is_ours else made  # `selectors` gets the real one
 
         return make
 
     def poll(self, real: Any, descriptors: Iterable[int], frame: FrameType, *args: Any, **kwargs: Any) -> Any:
-        """Watch a call of `poll` of the `real` object, which waits for `descriptors`."""
-        words = "" if self._recorder.over else self._names(descriptors)
+        """Record a call of `poll` of the `real` object, which waits for `descriptors`."""
+        words = "" if self._is_silent() else self._names(descriptors)
         if not words:
             return real.poll(*args, **kwargs)
         timeout = args[0] if args else kwargs.get("timeout")
-        step = self._begin(words, frame, None if timeout is not None and timeout < 0 else timeout)
+        recorded = self._begin(words, frame, None if timeout is not None and timeout < 0 else timeout)
         try:
             ready = real.poll(*args, **kwargs)
         except BaseException as error:
-            step.failed(error, detail=words)
+            recorded.fail(error, detail=words)
             raise
-        step.done(detail=words, other=self._names(number for number, _events in ready))
+        recorded.finish(detail=words, other=self._names(number for number, _events in ready))
         return ready
 
-    def _begin(self, words: str, frame: FrameType, timeout: float | None) -> Step:
-        step = Step(self._recorder, "select", "", frame)
+    def _is_silent(self) -> bool:
+        """Tell whether a wait is not recorded: after the end, and inside another recorded call."""
+        return self._recorder.ended or self._recorder.is_inside()
+
+    def _begin(self, words: str, frame: FrameType, timeout: float | None) -> RecordedCall:
+        recorded = RecordedCall(self._recorder, "select", "", frame)
         if timeout is None or timeout > 0:
-            step.waits(words)
-        return step
+            recorded.may_block(words)
+        return recorded
 
     def _waited_for(self, selector: selectors.BaseSelector) -> str:
         words = self._words.get(selector)
@@ -136,19 +142,19 @@ class Selecting:
         return words
 
     def _names(self, descriptors: Iterable[int]) -> str:
-        """Return the labels of those that are sockets that are watched; the first NAMED of them."""
+        """Return the labels of the tracked sockets among `descriptors`, NAMED at most."""
         found: dict[str, None] = {}
         for descriptor in descriptors:
-            seen: Seen | None = self._sockets.by_fd.get(descriptor)
-            if seen is not None:
-                found[seen.label] = None
+            tracked: TrackedObject | None = self._sockets.by_fd.get(descriptor)
+            if tracked is not None:
+                found[tracked.label] = None
                 if len(found) == NAMED:
                     break
         return ", ".join(found)
 
 
 class AlsoReal(type):
-    """What stands in the place of the type `real`; to call it calls `make`."""
+    """The class of a stand-in for the type `real`: calling it calls `make`, and `isinstance` knows both."""
 
     real: Any
     make: Any
@@ -164,24 +170,24 @@ class AlsoReal(type):
 
 
 class WatchedPoll:
-    """What `select.poll()` and `select.epoll()` are for code of interest while a recording is made."""
+    """A poll or epoll object in watched code while a recording is made: it records, and passes on."""
 
     def __init__(self, real: Any, selecting: Selecting) -> None:
         self._real, self._selecting = real, selecting
         self._descriptors: dict[int, None] = {}  # in the order in which they came
 
     def register(self, fd: Any, *args: Any) -> None:
-        """Do what the real one does."""
+        """Register `fd`, as `select.poll.register` does."""
         self._real.register(fd, *args)
         self._descriptors[descriptor(fd)] = None
 
     def unregister(self, fd: Any) -> None:
-        """Do what the real one does."""
+        """Unregister `fd`, as `select.poll.unregister` does."""
         self._descriptors.pop(descriptor(fd), None)
         self._real.unregister(fd)
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what the real one does."""
+        """Wait, as `select.poll.poll` does, and record it."""
         return self._selecting.poll(self._real, self._descriptors, sys._getframe(1), *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -196,15 +202,15 @@ class WatchedPoll:
 
 
 def outside(frame: FrameType) -> FrameType:
-    """Return the first frame that is not of this file."""
+    """Return the innermost frame, from `frame` on, that is not of this file."""
     while frame.f_code.co_filename == __file__ and frame.f_back is not None:
         frame = frame.f_back
     return frame
 
 
 def descriptor(thing: Any) -> int:
-    """Return the number of what `select` is to look at; -1 where it is nothing that can be looked at."""
+    """Return the descriptor of what `select` was given; -1 where that has none."""
     try:
         return thing if isinstance(thing, int) else int(thing.fileno())
-    except Exception:  # the call itself will say what is wrong with it
+    except Exception:  # the call itself will raise
         return -1

@@ -1,8 +1,9 @@
-"""Watching sockets: the methods of `socket.socket` itself are replaced, so those of every socket there is.
+"""Sockets: making, connecting, accepting and closing them. `traffic` records the bytes that they carry.
 
-So a socket that was made before the recording is watched, too, from the moment on when code of interest uses
-it, and one that was made inside is an ordinary socket, before, while and after. What goes past these methods
-(`os.write` to a descriptor, what TLS does inside) is not seen.
+The methods of `socket.socket` itself are patched, so those of every socket there is: a socket that was made
+before the recording is tracked from its first use in watched code on, and a socket that is made during the
+recording is an ordinary one. A subclass that overrides a method is patched as well (`subclasses`). What uses
+neither (`os.write` to a descriptor) is not recorded.
 """
 
 from __future__ import annotations
@@ -11,101 +12,133 @@ import errno
 import os
 import socket
 import sys
+import weakref
 from collections.abc import Callable
 from functools import wraps
 from types import FrameType
 from typing import Any
 
-from chatstages.microscope.model.recording import Kind
-from chatstages.microscope.probes.code_filter import NOWHERE, Place
-from chatstages.microscope.probes.patches import Patches, Wrapper
-from chatstages.microscope.probes.recorder import Recorder, Seen, Step, variable
+from chatstages.microscope.model.recording import TraceKind
+from chatstages.microscope.probes.code_filter import NOWHERE, Location
+from chatstages.microscope.probes.patches import Patches, Wrapper, without_our_frame
+from chatstages.microscope.probes.recorder import RecordedCall, Recorder, TrackedObject, assigned_name
+from chatstages.microscope.probes.subclasses import Makers, quietly
 
 Socket = socket.socket
 SHUT = {socket.SHUT_RD: "SHUT_RD", socket.SHUT_WR: "SHUT_WR", socket.SHUT_RDWR: "SHUT_RDWR"}
 ACCEPT = Socket.accept.__code__
 
+Detail = Callable[..., str]
+Then = Callable[[Socket, TrackedObject], None]
+
 
 class Sockets:
-    """The sockets that are watched: by descriptor, and by address, to find the two ends of a connection."""
+    """The tracked sockets: by descriptor, and by address, to find the two ends of a connection."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self.by_fd: dict[int, Seen] = {}
-        self._waiting: dict[tuple[object, object], Seen] = {}  # ends whose other end has not been seen yet
-        recorder.vanished = self._vanished  # type: ignore[method-assign]
+        self.by_fd: dict[int, TrackedObject] = {}
+        self._unpaired: dict[tuple[object, object], TrackedObject] = {}  # by (local, remote) address
+        # Sockets that an overriding method has made for itself, by id, while they live: their use is not
+        # recorded. The second field: whether the socket was new, rather than made from a descriptor.
+        self._hidden: dict[int, tuple[weakref.ref[Socket], bool]] = {}
+        self._handed_over: dict[
+            int, TrackedObject
+        ] = {}  # by descriptor: detached inside an overriding method
+        recorder.on_collected = self._collected  # type: ignore[method-assign]
 
-    # --- which sockets ---
+    # --- which sockets are tracked ---
 
     def made(self, sock: Socket, frame: FrameType, new: bool) -> None:
-        """Watch `sock`, which has just been made, if any code of interest has a part in that."""
-        if self._recorder.over or is_pairing(frame):
+        """Track `sock`, just made (`new`: not from a descriptor), if watched code is on the stack."""
+        if self._recorder.ended or is_pairing(frame):
             return
-        place = self._recorder.interest.place(frame)
-        if place is not None:
-            self._see(sock, place).whole = new
+        location = self._recorder.code_filter.location(frame)
+        if location is not None:
+            self._track(sock, location, new=new)
 
-    def _see(self, sock: Socket, place: Place, role: str = "", which: int = 1) -> Seen:
-        """Watch `sock` from now on, the first or the second that the line at `place` makes."""
-        seen = self._recorder.see(sock, "socket", place, variable(place, which), role=role)
-        seen.thing.datagram = sock.type == socket.SOCK_DGRAM
-        seen.fd = sock.fileno()
-        self.by_fd[seen.fd] = seen
-        return seen
+    def _track(
+        self, sock: Socket, location: Location, role: str = "", which: int = 1, new: bool = False
+    ) -> TrackedObject:
+        """Track `sock` from now on, the first or the second socket that the line of code makes."""
+        tracked = self._handed_over.pop(sock.fileno(), None)
+        if tracked is not None:  # the same connection in another object
+            self._recorder.replace(tracked, sock)
+            return tracked
+        name = assigned_name(location, which)
+        tracked = self._recorder.track(sock, "socket", location, name, role=role)
+        tracked.thing.datagram = sock.type == socket.SOCK_DGRAM
+        tracked.from_first_byte = new and not sends_in_its_own_way(type(sock))
+        tracked.fd = sock.fileno()
+        self.by_fd[tracked.fd] = tracked
+        return tracked
 
-    def of(self, sock: Socket, frame: FrameType) -> Seen | None:
-        """Return what is known of `sock`, which `frame` uses; None if it is not watched."""
-        seen = self._recorder.known(sock)
-        if seen is None:
-            seen = self._recorder.used(sock, "socket", frame)
-            if seen is not None:
-                self._adopt(sock, seen)
-        return seen
+    def of(self, sock: Socket, frame: FrameType) -> TrackedObject | None:
+        """Return the tracked object of `sock`, which `frame` uses; None where its calls are not recorded."""
+        if self._recorder.inside and self._recorder.is_inside():
+            return None
+        tracked = self._recorder.find(sock)
+        if tracked is None and id(sock) not in self._hidden:
+            tracked = self._recorder.find_or_track(sock, "socket", frame)
+            if tracked is not None:
+                self._inspect(sock, tracked)
+        return tracked
 
-    def _adopt(self, sock: Socket, seen: Seen) -> None:
-        """Take note of what a socket is that was not seen being made."""
-        seen.fd, seen.thing.datagram = sock.fileno(), sock.type == socket.SOCK_DGRAM
-        self.by_fd[seen.fd] = seen
+    def _inspect(self, sock: Socket, tracked: TrackedObject) -> None:
+        """Ask the system what a socket is that was made before it was tracked."""
+        tracked.fd, tracked.thing.datagram = sock.fileno(), sock.type == socket.SOCK_DGRAM
+        self.by_fd[tracked.fd] = tracked
         if ask(lambda: Socket.getsockopt(sock, socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
-            seen.thing.role, seen.thing.local = "listener", address(ask(sock.getsockname))
+            tracked.thing.role, tracked.thing.local = "listener", address(ask(sock.getsockname))
         else:
-            self.meet(sock, seen)
+            self.learn_addresses(sock, tracked)
 
-    def meet(self, sock: Socket, seen: Seen, role: str = "") -> None:
-        """Take note of the addresses of `sock`, and of the other end of its connection."""
-        thing = seen.thing
+    def learn_addresses(self, sock: Socket, tracked: TrackedObject, role: str = "") -> None:
+        """Ask the system for the addresses of `sock`, and pair it with the other end of its connection."""
+        thing = tracked.thing
         thing.role = role or thing.role
         thing.local = address(ask(sock.getsockname)) or thing.local
         thing.remote = address(ask(sock.getpeername))
         if not thing.remote or thing.peer:
             return
-        seen.known = True
+        tracked.addresses_known = True
         if not thing.local:
             return
-        peer = self._waiting.pop((thing.remote, thing.local), None)
+        peer = self._unpaired.pop((thing.remote, thing.local), None)
         if peer is not None and not peer.thing.peer:
-            connect(seen, peer)
+            pair(tracked, peer)
         else:
-            self._waiting[thing.local, thing.remote] = seen
+            self._unpaired[thing.local, thing.remote] = tracked
 
-    def closed(self, seen: Seen) -> None:
-        """Take note that the descriptor of `seen` is no longer its own."""
-        seen.thing.closed = True
-        if self.by_fd.get(seen.fd) is seen:
-            del self.by_fd[seen.fd]
-        self._waiting.pop((seen.thing.local, seen.thing.remote), None)
-        seen.fd = -1
+    def closed(self, tracked: TrackedObject) -> None:
+        """Record that the descriptor of `tracked` is no longer its own."""
+        tracked.thing.closed = True
+        if self.by_fd.get(tracked.fd) is tracked:
+            del self.by_fd[tracked.fd]
+        self._unpaired.pop((tracked.thing.local, tracked.thing.remote), None)
+        tracked.fd = -1
 
-    def _vanished(self, seen: Seen) -> None:
-        if seen.fd != -1:  # nobody has closed it: the system has just been told by Python
-            self.closed(seen)
-            Step(self._recorder, "close", seen.label, None).done(detail="nobody held it any more")
+    def _collected(self, tracked: TrackedObject) -> None:
+        if tracked.fd != -1:  # nobody has closed it: Python has just done so
+            self.closed(tracked)
+            detail = "nobody held it any more"
+            RecordedCall(self._recorder, "close", tracked.label, None).finish(detail=detail)
 
-    # --- what is put in the place of their methods ---
+    def _hide(self, sock: Socket, new: bool) -> None:
+        """Record no use of `sock`, unless an overriding `accept` or `__init__` hands it out."""
+        key = id(sock)
+        self._hidden[key] = weakref.ref(sock, lambda _ref: self._hidden.pop(key, None)), new
 
-    def watch(self, patches: Patches) -> None:
-        """Replace the methods of all sockets."""
-        simple: list[tuple[str, Kind, Callable[..., str], Callable[..., None]]] = [
+    def _reveal(self, sock: Socket) -> bool:
+        """Hide `sock` no longer; return whether it was new, rather than made from a descriptor."""
+        _ref, new = self._hidden.pop(id(sock), (None, False))
+        return new
+
+    # --- what is patched ---
+
+    def makers(self) -> Makers:
+        """Return, of each method, what makes its patched form from the original."""
+        simple: list[tuple[str, TraceKind, Detail, Then]] = [
             ("bind", "bind", show, self._bound),
             ("listen", "listen", lambda *args: " ".join(map(str, args)), self._listening),
             ("connect", "connect", show, self._connected),
@@ -113,162 +146,200 @@ class Sockets:
             ("settimeout", "settimeout", str, nothing),
             ("setblocking", "settimeout", lambda flag: str(None if flag else 0.0), nothing),
         ]
-        for name, kind, detail, then in simple:
-            patches.put(Socket, name, self._simple(name, kind, detail, then))
-        patches.put(Socket, "__init__", self._making())
-        patches.put(Socket, "accept", self._accepting())
-        patches.put(Socket, "connect_ex", self._trying())
-        patches.put(Socket, "close", self._closing())
-        patches.put(Socket, "detach", self._detaching())
+        found: Makers = {name: self._simple(kind, detail, then) for name, kind, detail, then in simple}
+        found |= {"accept": self._accepting, "connect_ex": self._trying}
+        return found | {"close": self._closing, "detach": self._detaching, "__init__": self._making}
+
+    def install(self, patches: Patches) -> None:
+        """Patch the methods of all sockets, and `socketpair`."""
+        for name, make in self.makers().items():
+            patches.put(Socket, name, make(getattr(Socket, name), False))
         patches.replace(socket, "socketpair", self._pairing())
 
-    def _making(self) -> Wrapper:
-        original = Socket.__init__
+    def _making(self, original: Wrapper, overrides: bool) -> Wrapper:
+        recorder = self._recorder
+        perform = quietly(recorder, original) if overrides else original
 
         @wraps(original)
         def __init__(sock: Socket, *args: Any, **kwargs: Any) -> None:
-            original(sock, *args, **kwargs)
+            is_inside = recorder.is_inside()
+            try:
+                (original if is_inside else perform)(sock, *args, **kwargs)
+            except BaseException as error:
+                without_our_frame(error)
+                raise
             frame = sys._getframe(1)
+            if overrides:
+                if not is_inside:
+                    self.made(sock, frame, self._reveal(sock))
+                return
             taken_over = kwargs.get("fileno", args[3] if len(args) > 3 else None) is not None
-            self.made(sock, frame, not taken_over or frame.f_code is ACCEPT)
+            new = not taken_over or frame.f_code is ACCEPT
+            if is_inside:
+                self._hide(sock, new)
+            else:
+                self.made(sock, frame, new)
 
         return __init__
 
-    def _simple(
-        self, name: str, kind: Kind, detail: Callable[..., str], then: Callable[[Socket, Seen], None]
-    ) -> Wrapper:
-        original = getattr(Socket, name)
+    def _simple(self, kind: TraceKind, detail: Detail, then: Then) -> Callable[[Wrapper, bool], Wrapper]:
+        """Return what patches a method that needs nothing but to be recorded; `then` runs after a success."""
+        recorder = self._recorder
 
-        @wraps(original)
-        def call(sock: Socket, *args: Any) -> Any:
-            frame = sys._getframe(1)
-            seen = self.of(sock, frame)
-            if seen is None or frame.f_code is ACCEPT:
-                return original(sock, *args)
-            step = self._recorder.step(kind, seen, frame)
-            try:
-                if kind == "connect" and sock.gettimeout() != 0.0:
-                    step.waits(told(detail, args))
-                result = original(sock, *args)
-            except BaseException as error:
-                if kind == "connect" and isinstance(error, BlockingIOError):
-                    seen.thing.role = "client"  # it will be: `meet` is called with the first bytes
-                step.failed(error, detail=told(detail, args))
-                raise
-            then(sock, seen)
-            step.done(detail=told(detail, args))
-            return result
+        def make(original: Wrapper, overrides: bool) -> Wrapper:
+            perform = quietly(recorder, original) if overrides else original
 
-        return call
+            @wraps(original)
+            def method(sock: Socket, *args: Any, **kwargs: Any) -> Any:
+                frame = sys._getframe(1)
+                tracked = self.of(sock, frame)
+                if tracked is None or frame.f_code is ACCEPT:
+                    return original(sock, *args, **kwargs)
+                recorded = recorder.begin_call(kind, tracked, frame)
+                try:
+                    if overrides or (kind == "connect" and sock.gettimeout() != 0.0):
+                        recorded.may_block(told(detail, args), around=overrides)
+                    result = perform(sock, *args, **kwargs)
+                except BaseException as error:
+                    if kind == "connect" and isinstance(error, BlockingIOError):
+                        tracked.thing.role = "client"  # its addresses are asked for with its first bytes
+                    recorded.fail(error, detail=told(detail, args))
+                    raise
+                then(sock, tracked)
+                recorded.finish(detail=told(detail, args))
+                return result
 
-    def _bound(self, sock: Socket, seen: Seen) -> None:
-        seen.thing.local = address(ask(sock.getsockname))
+            return method
 
-    def _listening(self, sock: Socket, seen: Seen) -> None:
-        seen.thing.role = "listener"
-        self._bound(sock, seen)
+        return make
 
-    def _connected(self, sock: Socket, seen: Seen) -> None:
-        self.meet(sock, seen, "client")
+    def _bound(self, sock: Socket, tracked: TrackedObject) -> None:
+        tracked.thing.local = address(ask(sock.getsockname))
 
-    def _trying(self) -> Wrapper:
-        original = Socket.connect_ex
+    def _listening(self, sock: Socket, tracked: TrackedObject) -> None:
+        tracked.thing.role = "listener"
+        self._bound(sock, tracked)
+
+    def _connected(self, sock: Socket, tracked: TrackedObject) -> None:
+        self.learn_addresses(sock, tracked, "client")
+
+    def _trying(self, original: Wrapper, overrides: bool) -> Wrapper:
+        perform = quietly(self._recorder, original) if overrides else original
 
         @wraps(original)
         def connect_ex(sock: Socket, *args: Any) -> int:
             frame = sys._getframe(1)
-            seen = self.of(sock, frame)
-            if seen is None:
-                return original(sock, *args)
-            step = self._recorder.step("connect", seen, frame)
+            tracked = self.of(sock, frame)
+            if tracked is None:
+                return original(sock, *args)  # type: ignore[no-any-return]
+            recorded = self._recorder.begin_call("connect", tracked, frame)
             try:
-                if sock.gettimeout() != 0.0:
-                    step.waits(told(show, args))
-                code = original(sock, *args)
+                if overrides or sock.gettimeout() != 0.0:
+                    recorded.may_block(told(show, args), around=overrides)
+                code: int = perform(sock, *args)
             except BaseException as error:
-                step.failed(error, detail=told(show, args))
+                recorded.fail(error, detail=told(show, args))
                 raise
-            seen.thing.role = "client"
+            tracked.thing.role = "client"
             if code == 0:
-                self._connected(sock, seen)
+                self._connected(sock, tracked)
             error_text = f"{errno.errorcode.get(code, code)}: {os.strerror(code)}" if code else ""
-            step.done(detail=show(*args), error=error_text)
+            recorded.finish(detail=told(show, args), error=error_text)
             return code
 
         return connect_ex
 
-    def _accepting(self) -> Wrapper:
-        original = Socket.accept
+    def _accepting(self, original: Wrapper, overrides: bool) -> Wrapper:
+        perform = quietly(self._recorder, original) if overrides else original
 
         @wraps(original)
-        def accept(sock: Socket) -> tuple[Socket, Any]:
+        def accept(sock: Socket, *args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
-            seen = self._listener(sock, frame)
-            if seen is None:
-                return original(sock)
-            step = self._recorder.step("accept", seen, frame)
+            tracked = self._listener(sock, frame)
+            if tracked is None:
+                return original(sock, *args, **kwargs)
+            recorded = self._recorder.begin_call("accept", tracked, frame)
             try:
-                if sock.gettimeout() != 0.0:
-                    step.waits()
-                conn, where = original(sock)
+                if overrides or sock.gettimeout() != 0.0:
+                    recorded.may_block(around=overrides)
+                result = perform(sock, *args, **kwargs)
             except BaseException as error:
-                step.failed(error)
+                recorded.fail(error)
                 raise
-            other = self._recorder.known(conn) or self._see(conn, NOWHERE)
-            self.meet(conn, other, "server")
-            step.done(other=other.label, detail=show(where))
-            return conn, where
+            if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Socket):
+                other = self._accepted(result[0], frame)
+                recorded.finish(other=other.label, detail=show(result[1]))
+            else:  # an overriding method may return what it likes
+                recorded.finish()
+            return result
 
         return accept
 
-    def _listener(self, sock: Socket, frame: FrameType) -> Seen | None:
-        """Return what is known of `sock`, which accepts; also when our machinery does it for a stage."""
-        seen = self._recorder.known(sock)
-        wanted = seen is None and not self._recorder.over and not is_pairing(frame)
-        if wanted and self._recorder.interest.place(frame) is not None:
-            seen = self._recorder.see(sock, "socket", NOWHERE)
-            self._adopt(sock, seen)
-        return seen
+    def _accepted(self, conn: Socket, frame: FrameType) -> TrackedObject:
+        """Return the tracked object of `conn`, which an `accept` that `frame` has called returned."""
+        other = self._recorder.find(conn)
+        if other is None:
+            location = self._recorder.code_filter.location(frame) or NOWHERE
+            self._reveal(conn)
+            other = self._track(conn, location, new=True)
+        self.learn_addresses(conn, other, "server")
+        return other
 
-    def _closing(self) -> Wrapper:
-        original = Socket.close
+    def _listener(self, sock: Socket, frame: FrameType) -> TrackedObject | None:
+        """Return the tracked object of `sock`, which accepts; other code may do so for watched code."""
+        if self._recorder.is_inside():
+            return None
+        tracked = self._recorder.find(sock)
+        wanted = tracked is None and not self._recorder.ended and not is_pairing(frame)
+        if wanted and id(sock) not in self._hidden and self._recorder.code_filter.location(frame) is not None:
+            tracked = self._recorder.track(sock, "socket", NOWHERE)
+            self._inspect(sock, tracked)
+        return tracked
+
+    def _closing(self, original: Wrapper, overrides: bool) -> Wrapper:
+        perform = quietly(self._recorder, original) if overrides else original
 
         @wraps(original)
         def close(sock: Socket) -> None:
             frame = sys._getframe(1)
-            seen = self._recorder.known(sock) if sock.fileno() == -1 else self.of(sock, frame)
-            if seen is None or seen.fd == -1:  # it was closed before: nothing happens
-                return original(sock)
-            step = self._recorder.step("close", seen, frame)
-            # The system gives the number to the next socket as soon as it is free.
-            self.by_fd.pop(seen.fd, None)
+            if self._recorder.is_inside():
+                return original(sock)  # type: ignore[no-any-return]
+            tracked = self._recorder.find(sock) if sock.fileno() == -1 else self.of(sock, frame)
+            if tracked is None or tracked.fd == -1:  # it was closed before: nothing happens
+                return original(sock)  # type: ignore[no-any-return]
+            recorded = self._recorder.begin_call("close", tracked, frame)
+            # The system gives the descriptor to the next socket as soon as it is free.
+            self.by_fd.pop(tracked.fd, None)
             try:
-                original(sock)
+                perform(sock)
             except BaseException as error:
-                step.failed(error)
+                recorded.fail(error)
                 raise
             if sock.fileno() == -1:
-                self.closed(seen)
-                step.done()
+                self.closed(tracked)
+                recorded.finish()
             else:
-                self.by_fd[seen.fd] = seen
-                step.done(detail="stays open: a file made from it is open")
+                self.by_fd[tracked.fd] = tracked
+                recorded.finish(detail="stays open: a file made from it is open")
             return None
 
         return close
 
-    def _detaching(self) -> Wrapper:
-        original = Socket.detach
+    def _detaching(self, original: Wrapper, overrides: bool) -> Wrapper:
+        perform = quietly(self._recorder, original) if overrides else original
 
         @wraps(original)
         def detach(sock: Socket) -> int:
-            frame = sys._getframe(1)
-            seen = self._recorder.known(sock)
-            fd = original(sock)
-            if seen is not None and seen.fd != -1:
-                step = self._recorder.step("close", seen, frame)
-                self.closed(seen)
-                step.done(detail=f"detached: {fd} belongs to somebody else now")
+            frame, is_inside = sys._getframe(1), self._recorder.is_inside()
+            tracked = self._recorder.find(sock)
+            fd: int = (original if is_inside else perform)(sock)
+            if tracked is not None and tracked.fd != -1:
+                if is_inside:
+                    self._handed_over[fd] = tracked
+                else:
+                    recorded = self._recorder.begin_call("close", tracked, frame)
+                    self.closed(tracked)
+                    recorded.finish(detail=f"detached: {fd} belongs to somebody else now")
             return fd
 
         return detach
@@ -280,26 +351,39 @@ class Sockets:
         def socketpair(*args: Any, **kwargs: Any) -> tuple[Socket, Socket]:
             one, two = original(*args, **kwargs)
             frame = sys._getframe(1)
-            # Not what wakes a selector, ours or asyncio's: only pairs that code of interest makes itself.
-            if not self._recorder.over and self._recorder.interest.in_frame(frame):
-                place = self._recorder.interest.place(frame) or NOWHERE
-                ends = self._see(one, place, "pair"), self._see(two, place, "pair", 2)
+            # Only pairs that watched code makes itself: not the wakers of selectors and of asyncio.
+            if (
+                not self._recorder.ended
+                and not self._recorder.is_inside()
+                and self._recorder.code_filter.includes_frame(frame)
+            ):
+                location = self._recorder.code_filter.location(frame) or NOWHERE
+                ends = (
+                    self._track(one, location, "pair", new=True),
+                    self._track(two, location, "pair", 2, new=True),
+                )
                 for end in ends:
-                    end.known = end.whole = True
-                connect(*ends)
+                    end.addresses_known = True
+                pair(*ends)
             return one, two
 
         return socketpair
 
 
 def is_pairing(frame: FrameType) -> bool:
-    """Tell whether `frame` makes a pair of sockets: that is one thing, and seen when it is done."""
+    """Tell whether `frame` is inside `socketpair`, which is recorded as one when it is done."""
     code = frame.f_code
     return code.co_filename == socket.__file__ and code.co_name in ("socketpair", "_fallback_socketpair")
 
 
-def connect(one: Seen, two: Seen) -> None:
-    """Take note that the two are the ends of one connection."""
+def sends_in_its_own_way(cls: type[Socket]) -> bool:
+    """Tell whether the system may get other bytes than the caller has given, as with TLS."""
+    before = cls.__mro__[: cls.__mro__.index(Socket)]
+    return any(name in vars(each) for each in before for name in ("send", "sendall"))
+
+
+def pair(one: TrackedObject, two: TrackedObject) -> None:
+    """Record that the two are the ends of one connection."""
     one.thing.peer, two.thing.peer = two.label, one.label
 
 
@@ -324,13 +408,13 @@ def show(where: Any, *_others: Any) -> str:
     return f"{where[0]}:{where[1]}" if isinstance(where, tuple) else str(where)
 
 
-def told(detail: Callable[..., str], args: tuple[Any, ...]) -> str:
-    """Return what there is to say about `args`, which may be wrong ones."""
+def told(detail: Detail, args: tuple[Any, ...]) -> str:
+    """Return the detail of a call with `args`; "" where they are wrong: the call itself will say so."""
     try:
         return detail(*args)
     except Exception:
         return ""
 
 
-def nothing(_sock: Socket, _seen: Seen) -> None:
-    """There is nothing more to do."""
+def nothing(_sock: Socket, _tracked: TrackedObject) -> None:
+    """Do nothing after the call."""

@@ -1,4 +1,4 @@
-"""Watching: what is put in the place of sockets, locks, threads and selectors, and is taken away again."""
+"""Watching: all probes together, installed when a recording begins and removed when it ends."""
 
 from __future__ import annotations
 
@@ -12,40 +12,46 @@ from chatstages.microscope.probes.patches import Patches, loaded
 from chatstages.microscope.probes.recorder import Recorder
 from chatstages.microscope.probes.selecting import Selecting
 from chatstages.microscope.probes.sockets import Sockets
+from chatstages.microscope.probes.subclasses import Subclasses
 from chatstages.microscope.probes.threads import Threads
 from chatstages.microscope.probes.traffic import Traffic
 
 
-class Watch:
-    """What is in place while a recording is made. One at a time in a process; any thread may end it."""
+class Probes:
+    """Everything that is patched while a recording is made. One at a time in a process.
+
+    Any thread may remove the probes, also another one than the thread that has installed them.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._patches = Patches()
 
-    def begin(self, modules: Iterable[ModuleType] = ()) -> None:
-        """Put everything in place. Raises RuntimeError when another recording is being made."""
+    def install(self, modules: Iterable[ModuleType] = ()) -> None:
+        """Patch everything. Raises RuntimeError while another recording is being made."""
         other = recorders.begin(self._recorder)
         if other is not None:
             where = f"{other.since.file}:{other.since.line}"
             raise RuntimeError(
-                _("A microscope is in place already, since {where}: end that first.").format(where=where)
+                _("Another microscope has been recording since {where}: end that first.").format(where=where)
             )
         try:
             sockets = Sockets(self._recorder)
-            sockets.watch(self._patches)
-            Traffic(self._recorder, sockets).watch(self._patches)
-            Selecting(self._recorder, sockets).watch(self._patches)
-            Conditions(self._recorder).watch(self._patches)
-            Threads(self._recorder).watch(self._patches)
-            looked_at = [module for module in loaded() if self._recorder.interest.in_module(module)]
-            self._patches.everywhere({id(module): module for module in (*looked_at, *modules)}.values())
+            traffic = Traffic(self._recorder, sockets)
+            sockets.install(self._patches)
+            traffic.install(self._patches)
+            Subclasses(self._recorder, sockets.makers() | traffic.makers()).install(self._patches)
+            Selecting(self._recorder, sockets).install(self._patches)
+            Conditions(self._recorder).install(self._patches)
+            Threads(self._recorder).install(self._patches)
+            watched = [module for module in loaded() if self._recorder.code_filter.includes_module(module)]
+            self._patches.everywhere({id(module): module for module in (*watched, *modules)}.values())
         except BaseException:
-            self.end()
+            self.remove()
             raise
 
-    def end(self) -> None:
-        """Put everything back as it was. To call it again does nothing."""
+    def remove(self) -> None:
+        """Put everything back as it was. A second call does nothing."""
         if recorders.end(self._recorder):
             self._recorder.end()
             self._patches.undo()
