@@ -117,15 +117,20 @@ def test_nothing_is_suspicious_in_a_calm_conversation() -> None:
     assert repr(explanation) == "Nothing suspicious."
 
 
-def test_glued_and_cut_messages() -> None:
-    """With the sends and the recvs that show it."""
-    glued, cut = findings.glued(merged())
-    assert (glued.sends, glued.recvs, len(glued.events)) == (3, 1, 4)
-    assert (cut.sends, cut.recvs, len(cut.events)) == (1, 3, 4)
-    assert "glued together" in str(glued)
-    assert repr([glued]) == f"[<{glued}>]"
-    assert "3 pieces" in str(cut)
-    assert (glued.file, glued.line) == ("chat.py", 10)
+def test_coalesced_messages() -> None:
+    """With the sends and the recv that show it."""
+    (finding,) = findings.coalesced_messages(merged())
+    assert (finding.sends, len(finding.events)) == (3, 4)
+    assert "3 sends arrived coalesced in one recv" in str(finding)
+    assert repr([finding]) == f"[<{finding}>]"
+    assert (finding.file, finding.line) == ("chat.py", 10)
+
+
+def test_a_split_message() -> None:
+    """With the send and the recvs that show it."""
+    (finding,) = findings.split_messages(merged())
+    assert (finding.recvs, len(finding.events)) == (3, 4)
+    assert "One send arrived split over 3 recvs" in str(finding)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_glued_and_cut_messages() -> None:
     ],
     ids=["a length of 4 bytes", "a length of 2, the other way round", "a line in pieces", "NUL", "HTTP"],
 )
-def test_messages_whose_end_can_be_told_may_be_cut_and_glued(sends: list[bytes]) -> None:
+def test_framed_messages_may_be_split_and_coalesced(sends: list[bytes]) -> None:
     """Their receiver reads so much as belongs together: a fact, but no mistake."""
     script = Script()
     (one, _two), ((ann, there), _ben) = chat(script)
@@ -148,7 +153,7 @@ def test_messages_whose_end_can_be_told_may_be_cut_and_glued(sends: list[bytes])
     whole = b"".join(sends)
     for piece in (whole[:5], whole[5:]):
         script.step(one, "recv", there, data=piece)
-    assert findings.glued(script)
+    assert findings.coalesced_messages(script)
     assert not explain(script)
 
 
@@ -162,24 +167,24 @@ def test_bytes_that_look_like_a_length_by_chance_are_none() -> None:
     assert kinds(script) == ["CoalescedMessages"]
 
 
-def test_whole_lines_may_be_glued() -> None:
+def test_whole_lines_may_arrive_coalesced() -> None:
     """It is listed as a fact, but not named: a newline parts them."""
     script = Script()
     (one, _two), ((ann, there), _ben) = chat(script)
     for text in (b"a\n", b"b\n"):
         script.step("main", "send", ann, data=text)
     script.step(one, "recv", there, data=b"a\nb\n")
-    assert len(findings.glued(script)) == 1
+    assert len(findings.coalesced_messages(script)) == 1
     assert not explain(script)
 
 
-def test_cut_characters() -> None:
+def test_split_characters() -> None:
     """Each with its place in the stream."""
-    assert [(cut.character, cut.place) for cut in findings.split_characters(merged())] == [
+    assert [(split.character, split.offset) for split in findings.split_characters(merged())] == [
         ("大", 3),
         ("家", 6),
     ]
-    assert kinds(merged()) == ["SplitCharacter", "CoalescedMessages"]
+    assert kinds(merged()) == ["SplitCharacter", "CoalescedMessages", "SplitMessage"]
 
 
 def test_an_empty_send() -> None:
@@ -316,7 +321,7 @@ def test_a_lock_made_in_each_handler(tmp_path: object) -> None:
     (overlap,) = findings.critical_section_overlaps(own_locks_script(tmp_path, overlap=True))
     assert {overlap.thing, overlap.other_thing} == {"lock 1", "lock 2"}
     assert (overlap.line, overlap.made_at, overlap.nanoseconds) == (3, "handler.py:2", 1_000_000)
-    assert "are not kept apart at handler.py:3" in str(overlap)
+    assert "No mutual exclusion at handler.py:3" in str(overlap)
 
 
 def test_a_lock_made_in_each_handler_is_named_before_it_does_harm(tmp_path: object) -> None:
@@ -459,7 +464,7 @@ def test_who_waits_long() -> None:
     ]
     assert [wait.kind for wait in findings.blocked_threads(script, longer_than=4)] == ["recv"]
     assert [str(finding) for finding in explain(script)] == [
-        "thread 3 waits in send on socket 5, for 2.0 s so far"
+        "thread 3 has been blocked in send on socket 5 for 2.0 s"
     ]
 
 
@@ -744,7 +749,7 @@ def test_threads_that_a_ctrl_c_has_left() -> None:
 
 def test_findings_of_one_kind_are_said_once() -> None:
     """With how many there are."""
-    assert repr(explain(merged())).count("⚠") == 2
+    assert repr(explain(merged())).count("⚠") == 3
     assert "(And 1 more like it.)" in repr(explain(merged()))
 
 
@@ -752,7 +757,7 @@ def test_what_is_forgotten_is_said() -> None:
     """A finding may be missing."""
     script = Script(max_events=1)
     chat(script)
-    assert "4 older events are forgotten." in repr(explain(script))
+    assert "4 older events were dropped." in repr(explain(script))
 
 
 def test_hostile_text_does_nothing() -> None:
@@ -827,7 +832,7 @@ def test_a_calm_stage_is_not_suspicious(stage: int) -> None:
                     client.heard.wait_text("heard", "你好")
         assert repr(explain(scope.recording)) == "Nothing suspicious."
         lines = sequence(scope.recording, lanes="endpoints").text.splitlines()
-        words.add("\n".join(line for line in lines if "leaves" not in line))
+        words.add("\n".join(line for line in lines if "closes" not in line))
     assert len(words) == 1
 
 

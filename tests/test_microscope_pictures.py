@@ -35,15 +35,15 @@ def test_every_picture_is_svg_and_text(
 def test_a_sequence_in_words() -> None:
     """Who joined, said what to whom, and left."""
     assert sequence(calm()).text.splitlines() == [
-        "main → main: joins",
-        "main → main: joins",
+        "main → main: connects",
+        "main → main: connects",
         "main → thread 2: “你好”",
         "thread 2 → main: “你好”",
         "thread 2 → main: “你好”",
         "main → thread 3: “你好”",
         "thread 3 → main: “你好”",
         "thread 3 → main: “你好”",
-        "main → thread 2: leaves",
+        "main → thread 2: closes",
     ]
 
 
@@ -55,8 +55,8 @@ def test_what_one_says_to_several_is_one_line() -> None:
 def test_a_sequence_of_endpoints() -> None:
     """All connections of a server share its lane."""
     lines = sequence(merged(), lanes="endpoints").text.splitlines()
-    assert lines[2] == "socket 2 → socket 1: “a”  (glued)"
-    assert lines[-1] == "socket 2 → socket 1: “\\xae\\xb6好”  (cut)"
+    assert lines[2] == "socket 2 → socket 1: “a”  (coalesced)"
+    assert lines[-1] == "socket 2 → socket 1: “\\xae\\xb6好”  (split)"
 
 
 def test_the_order_is_that_of_causes() -> None:
@@ -80,7 +80,7 @@ def test_exceptions_and_what_nobody_fetched_are_in_the_sequence() -> None:
     script.step("main", "send", ann, data=b"hi")
     script.step(one, "run", error="ValueError: no")
     assert sequence(script).text.splitlines()[2:] == [
-        "main → thread 2: “hi”  (nobody has fetched it)",
+        "main → thread 2: “hi”  (not received)",
         "thread 2 ✗ ValueError: no",
     ]
     assert "bad b" in sequence(script).svg
@@ -94,14 +94,14 @@ def test_a_pair_of_sockets_is_a_connection_too() -> None:
     script.step("main", "send", left.label, data=b"!")
     script.step("main", "recv", right.label, data=b"!")
     script.step("main", "close", left.label)
-    assert sequence(script).text.splitlines() == ["main → main: “!”", "main: leaves"]
+    assert sequence(script).text.splitlines() == ["main → main: “!”", "main: closes"]
 
 
 def test_a_timeline_in_words() -> None:
     """The states in order, without times."""
     assert timeline(crossed()).text.splitlines() == [
-        "thread 2: takes lock 1 · waits for lock 2 · holds lock 1 · and so it stays · DEADLOCK",
-        "thread 3: takes lock 2 · waits for lock 1 · holds lock 2 · and so it stays · DEADLOCK",
+        "thread 2: acquires lock 1 · waits for lock 2 · holds lock 1 · still blocked · DEADLOCK",
+        "thread 3: acquires lock 2 · waits for lock 1 · holds lock 2 · still blocked · DEADLOCK",
     ]
 
 
@@ -127,28 +127,28 @@ def test_what_comes_again_and_again_is_said_once(words: list[str], folded: list[
 
 
 def test_a_board_says_why_all_is_still() -> None:
-    """Who holds what, who waits, and what is under way."""
+    """Who holds what, who waits, and what is in flight."""
     assert board(frozen()).text.splitlines() == [
         "⚠ lock 1 is held by thread 2, which waits in send on socket 5 ⇄ socket 4. Waiting for it: thread 3.",
         "Threads:",
-        "  main: at work",
+        "  main: running",
         "  thread 2 (handle): send socket 5  (holds lock 1)",
         "  thread 3 (handle): waits for lock 1",
         "Locks:",
         "  lock 1: held by thread 2; thread 3 waiting",
         "Connections:",
-        "  socket 2 ⇄ socket 3: nothing under way",
-        "  socket 4 ⇄ socket 5: under way: 70,000 bytes for socket 4",
+        "  socket 2 ⇄ socket 3: nothing in flight",
+        "  socket 4 ⇄ socket 5: in flight: 70,000 bytes for socket 4",
     ]
     assert board(crossed()).text.startswith("⚠ Deadlock: thread 2, thread 3 wait for each other.")
 
 
 def test_a_board_of_the_past() -> None:
-    """Between a send and its recv the bytes are under way."""
+    """Between a send and its recv the bytes are in flight."""
     script = merged()
     sends = [event.number for event in script.events if event.kind == "send"]
-    assert "under way: 3 bytes for socket 3" in board(script, at=sends[2]).text
-    assert "under way: 12 bytes" not in board(script).text
+    assert "in flight: 3 bytes for socket 3" in board(script, at=sends[2]).text
+    assert "in flight: 12 bytes" not in board(script).text
     assert History(script).at(sends[0]).connections[0].in_flight == 1
 
 
@@ -174,8 +174,8 @@ def test_a_wire_in_words() -> None:
     assert wire(merged()).text.splitlines() == [
         "socket 2 → socket 3: 12 bytes; sends: 4, recvs: 4",
         "       0 │61╷62╷63│e5 a4╵a7 e5╵ae b6 e5 a5 bd              │a╷b╷c│大╵家╵好",
-        "  ✂ 大 at byte 3 was cut in two",
-        "  ✂ 家 at byte 6 was cut in two",
+        "  ✂ 大 at offset 3 was split",
+        "  ✂ 家 at offset 6 was split",
     ]
 
 
@@ -198,8 +198,8 @@ def test_every_picture_says_what_is_forgotten(draw: Callable[[Recording], Pictur
     """In words, and to be seen."""
     script = Script(max_events=1)
     chat(script)
-    assert "4 older events are forgotten." in draw(script).text
-    assert "4 older events are forgotten." in draw(script).svg
+    assert "4 older events were dropped." in draw(script).text
+    assert "4 older events were dropped." in draw(script).svg
 
 
 @pytest.mark.parametrize("draw", PICTURES)

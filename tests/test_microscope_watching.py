@@ -149,7 +149,7 @@ def test_an_exception_of_the_main_thread_is_named(tmp_path: Path) -> None:
     process = python("-m", "chatstages", "microscope", "script.py", cwd=tmp_path)
     _output, errors = process.communicate(timeout=PATIENCE * 3)
     assert process.returncode == 1
-    assert "⚠ main was ended by an exception: ValueError: on purpose." in errors
+    assert "⚠ An uncaught exception ended main: ValueError: on purpose." in errors
     assert 'script.py:4  raise ValueError("on purpose")' in errors
     assert errors.count('  File "') == 1
 
@@ -159,10 +159,10 @@ def test_a_page_can_be_had_instead(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import socket\none, two = socket.socketpair()\none.send(b'')\n")
     process = python("-m", "chatstages.microscope", "-o", "out.html", "script.py", cwd=tmp_path)
     _output, errors = process.communicate(timeout=PATIENCE * 3)
-    assert "⚠ main has sent nothing (b'') on socket 1" in errors
+    assert "⚠ main sent an empty message (b'') on socket 1" in errors
     assert "script.py:3  one.send(b'')" in errors
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
-    assert "has sent nothing" in page
+    assert "sent an empty message" in page
     assert page.lower().startswith("<!doctype html>")
 
 

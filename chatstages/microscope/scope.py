@@ -1,4 +1,4 @@
-"""What a learner holds in the hand: a recording, and all that can be asked of it.
+"""The scope: what `microscope()` yields, with all that can be asked of a recording.
 
 What is found, and the pictures, are made by `findings` and `pictures`, which are imported here at once: an
 import while a recording is being made would be recorded, too.
@@ -16,30 +16,30 @@ from chatstages.microscope.model.recording import Recording, Thing, TraceEvent, 
 
 
 class Scope:
-    """A recording, made or loaded. While it is being made it may be asked, too; any thread may."""
+    """A recording, with its findings and its pictures, also while it is being made. Any thread may call."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
 
     @property
     def events(self) -> list[TraceEvent]:
-        """What has happened, the oldest first. Times are in nanoseconds since the recording began."""
+        """The events, the oldest first. Times are in nanoseconds since the recording began."""
         return self.recording.events
 
     @property
     def things(self) -> dict[str, Thing]:
-        """The threads, sockets, locks, … that were seen, by label."""
+        """The threads, sockets, locks, … of the watched code, by label."""
         return self.recording.things
 
     @property
     def dropped(self) -> int:
-        """How many events were forgotten, for want of room."""
+        """How many of the oldest events were dropped, because there were more than are kept."""
         return self.recording.dropped
 
     def of(
         self, kind: TraceKind | None = None, thing: str | None = None, thread: str | None = None
     ) -> list[TraceEvent]:
-        """Return the events of that kind, on that thing, on that thread; by default of all."""
+        """Return the events of that kind, on that thing, by that thread; by default all."""
         return [
             event
             for event in self.events
@@ -47,15 +47,15 @@ class Scope:
         ]
 
     def save(self, path: str | Path) -> None:
-        """Write it to a file that `load` reads, and Perfetto (ui.perfetto.dev) and chrome://tracing show.
+        """Write the recording to a file for `load`, Perfetto (ui.perfetto.dev) and chrome://tracing.
 
-        Raises OSError when that cannot be written.
+        Raises OSError where the file cannot be written.
         """
         trace.save(self.recording, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Scope:
-        """Return what `save` has written. Raises OSError, or ValueError if it is no such file."""
+        """Return the scope of a saved recording. Raises OSError, or ValueError where that is none."""
         return cls(trace.load(path))
 
     def __repr__(self) -> str:
@@ -65,40 +65,44 @@ class Scope:
             _("{count} sockets").format(count=sum(thing.what == "socket" for thing in self.things.values())),
         ]
         if self.dropped:
-            parts.append(_("{count} older ones forgotten").format(count=self.dropped))
+            parts.append(_("{count} older ones dropped").format(count=self.dropped))
         return f"<{', '.join(parts)}>"
 
-    # --- what is found in it ---
+    # --- findings ---
 
     def explain(self) -> findings.Explanation:
-        """Return what is worth a look, in words."""
+        """Return what is suspicious, with the line of code, and the fix."""
         return findings.explain(self.recording)
 
-    def glued(self) -> list[findings.CoalescedMessages]:
-        """Return the messages that have arrived glued together, or cut."""
-        return findings.glued(self.recording)
+    def coalesced_messages(self) -> list[findings.CoalescedMessages]:
+        """Return every recv with the bytes of several sends."""
+        return findings.coalesced_messages(self.recording)
+
+    def split_messages(self) -> list[findings.SplitMessage]:
+        """Return every send whose bytes arrived in several recvs."""
+        return findings.split_messages(self.recording)
 
     def split_characters(self) -> list[findings.SplitCharacter]:
-        """Return the characters that were cut in two."""
+        """Return every character (UTF-8) that was split over two recvs."""
         return findings.split_characters(self.recording)
 
     def blocked_threads(self, longer_than: float = 1.0) -> list[findings.BlockedThread]:
-        """Return who has waited longer than so many seconds, or waits so still."""
+        """Return the threads that were blocked for more than `longer_than` seconds, or still are."""
         return findings.blocked_threads(self.recording, longer_than)
 
     def critical_section_overlaps(self) -> list[findings.UnsharedLock]:
-        """Return the threads that were in the same guarded lines at once."""
+        """Return the pairs of threads that were in one critical section at once, each with its own lock."""
         return findings.critical_section_overlaps(self.recording)
 
     def busy_loops(self) -> list[findings.BusyLoop]:
-        """Return the sockets on which nobody noticed that the other side has closed."""
+        """Return the sockets on which recv returned b"" again and again."""
         return findings.busy_loops(self.recording)
 
     def deadlocks(self) -> list[findings.Deadlock]:
-        """Return the circles of threads that wait for each other."""
+        """Return the cycles of threads that wait for each other's locks."""
         return findings.deadlocks(self.recording)
 
-    # --- pictures of it; the options are those of the functions in `pictures` ---
+    # --- pictures; the options are those of the functions in `pictures` ---
 
     def sequence(self, **options: Any) -> pictures.Picture:
         """Draw who sent what to whom."""
@@ -109,11 +113,11 @@ class Scope:
         return pictures.timeline(self.recording, **options)
 
     def board(self, **options: Any) -> pictures.Picture:
-        """Draw what is so now, or was so after an event."""
+        """Draw the state of all threads, locks and connections, now or after an event."""
         return pictures.board(self.recording, **options)
 
     def wire(self, label: str = "", **options: Any) -> pictures.Picture:
-        """Draw the bytes of a connection, named by the label of either end."""
+        """Draw the bytes of all connections, or of that of the socket `label`."""
         return pictures.wire(self.recording, label, **options)
 
     def page(self, path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Findings about connections: closed too early, closed under somebody who waits, an address in use."""
+"""Findings about connections: use after close, a close that does not wake a thread, an address in use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD_SOCKET = ("Bad file descriptor", "Errno 9]", "WinError 10038", "not a socket
 
 @dataclass(frozen=True, repr=False)
 class UseAfterClose(Finding):
-    """A connection that was closed by the thread that had accepted it, while another used it.
+    """A connection that the thread that had accepted it closed, while another thread still used it.
 
     `thread` is the one that closed it.
     """
@@ -23,19 +23,19 @@ class UseAfterClose(Finding):
     user: str
 
     def __str__(self) -> str:
-        sentence = _("{thread} has closed {thing}, which it had given to {user}: that finds a closed socket")
+        sentence = _("Use after close: {thread} closed {thing}, which it had handed over to {user}")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "Whoever uses a connection closes it, when it is done: the thread, not the one that started it."
+            "The thread that uses a connection closes it when it is done, not the thread that accepted it."
         )
 
 
 def uses_after_close(recording: Recording) -> list[UseAfterClose]:
-    """Return every connection that the accepting thread closed under the one that was to use it."""
+    """Return every connection that its accepting thread closed before its handler thread used it."""
     found: dict[str, UseAfterClose] = {}
     accepted, closed = dict[str, str](), dict[str, TraceEvent]()
     for event in recording.events:
@@ -56,7 +56,7 @@ def uses_after_close(recording: Recording) -> list[UseAfterClose]:
 
 @dataclass(frozen=True, repr=False)
 class ClosedWhileBlocked(Finding):
-    """A socket that was closed by one thread while another waited in recv on it.
+    """A socket that one thread closed while another was blocked in recv or accept on it.
 
     `thread` is the one that closed it.
     """
@@ -64,20 +64,22 @@ class ClosedWhileBlocked(Finding):
     waiting: str
 
     def __str__(self) -> str:
-        sentence = _("{thread} has closed {thing} while {waiting} was waiting on it: that does not wake it")
+        sentence = _(
+            "{thread} closed {thing} while {waiting} was blocked on it: close does not wake that thread"
+        )
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "While one waits on it, the system keeps the connection open, and tells the other end nothing. "
-            "Call shutdown(SHUT_RDWR) first: that wakes whoever waits; then close."
+            "While a thread is blocked on it, the system keeps the connection open and sends no "
+            "FIN. Call shutdown(SHUT_RDWR) first, which wakes the blocked thread; then close."
         )
 
 
 def closed_while_blocked(recording: Recording) -> list[ClosedWhileBlocked]:
-    """Return every socket that was closed, with no shutdown before, while another thread waited on it.
+    """Return every socket that was closed, without shutdown before, while another thread was blocked on it.
 
     A wait with a time limit ends by itself, and where the system wakes the waiting (Windows) it ends with an
     error: neither is named. Source of the rule: close(2), "Multithreaded processes and close()".
@@ -104,17 +106,17 @@ def closed_while_blocked(recording: Recording) -> list[ClosedWhileBlocked]:
 
 @dataclass(frozen=True, repr=False)
 class AddressInUse(Finding):
-    """A bind that failed, because the address is in use."""
+    """A bind that failed, because the address is in use (EADDRINUSE)."""
 
     def __str__(self) -> str:
-        return _("{thread} could not have the address for {thing}: it is in use").format(**vars(self))
+        return _("{thread} could not bind {thing}: the address is in use (EADDRINUSE)").format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "Another server has it, or one that has just ended: then SO_REUSEADDR before bind helps (not "
-            "on Windows)."
+            "Another server listens there, or one has just ended and its connections are in "
+            "TIME-WAIT. In the second case set SO_REUSEADDR before bind (not on Windows)."
         )
 
 

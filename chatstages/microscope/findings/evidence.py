@@ -1,4 +1,4 @@
-"""What findings have in common: where something stands, and who has held which lock from when to when."""
+"""What all findings have in common: their evidence, and how to look at source code and at errors."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import linecache
 from dataclasses import dataclass
 from functools import lru_cache
 
+# Code in these runs once for each object or module; a lock that is made there is shared.
 MADE_ONCE = ("__init__", "__new__", "__post_init__", "__enter__", "<module>", "")
 
 
 @dataclass(frozen=True, repr=False)
 class Finding:
-    """Something that was found, with its evidence; `str` says it in one sentence."""
+    """A mistake, or a fact, that a recording shows, with its evidence; `str` says it in one sentence."""
 
-    events: tuple[int, ...]  # the numbers of those that show it
-    thread: str  # that it is about
-    thing: str  # the socket, lock or pool that it is about
-    file: str  # where to look
+    events: tuple[int, ...]  # the numbers of the events that show it
+    thread: str  # the thread that did it
+    thing: str  # the socket, lock or pool to which it was done
+    file: str  # the line to look at
     line: int
 
-    def __repr__(self) -> str:  # a list of findings can be read, too
+    def __repr__(self) -> str:  # so that a list of findings is readable
         return f"<{self}>"
 
     def __str__(self) -> str:
@@ -28,13 +29,13 @@ class Finding:
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         raise NotImplementedError
 
 
 @lru_cache(maxsize=1_000)
 def function_at(file: str, line: int) -> str:
-    """Return the name of the innermost function around that line; "" where there is none."""
+    """Return the name of the innermost function that contains the line; "" where there is none."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):
@@ -49,5 +50,5 @@ def function_at(file: str, line: int) -> str:
 
 
 def same_error(one: str, two: str) -> bool:
-    """Tell whether the two are the same exception, perhaps passed on."""
+    """Tell whether two errors are of one class: then the second is probably the first, re-raised."""
     return bool(one) and bool(two) and one.partition(":")[0] == two.partition(":")[0]

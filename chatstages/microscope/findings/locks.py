@@ -1,4 +1,4 @@
-"""Findings about locks: that guard nothing, circles, waiting with one in hand, one never given back."""
+"""Findings about locks: no mutual exclusion, deadlocks, blocking calls under a lock, unreleased locks."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ from chatstages.microscope.model.holds import FOREVER, Hold, holds
 from chatstages.microscope.model.recording import OngoingCall, Recording
 from chatstages.microscope.model.snapshot import BLOCKING_KINDS, as_ongoing_call, call_name
 
-AT_ONCE = 1_000_000  # nanoseconds: who only looks whether a lock is free does not wait for it
-TOO_LONG = 50_000_000  # nanoseconds that others may be kept waiting for a lock by somebody who waits himself
+AT_ONCE = 1_000_000  # nanoseconds: a shorter acquire is a test whether the lock is free, no wait
+TOO_LONG = 50_000_000  # nanoseconds for which a blocking call under a lock may delay other threads
 
 
 @dataclass(frozen=True, repr=False)
 class UnsharedLock(Finding):
-    """Two threads at once in the same guarded lines, each with a lock of its own."""
+    """Two threads that enter the same critical section, each with a lock of its own."""
 
     other_thread: str
     other_thing: str
     made_at: str
-    nanoseconds: int  # for how long they were both inside; 0 where only the locks tell
+    nanoseconds: int  # for how long both were inside; 0 where they never were at the same time
 
     def __str__(self) -> str:
         sentence = _(
-            "{thread} and {other_thread} are not kept apart at {where}: one takes {thing}, the other "
-            "{other_thing}, two locks made at {made_at}"
+            "No mutual exclusion at {where}: {thread} acquires {thing}, and {other_thread} "
+            "acquires {other_thing}; both locks are made at {made_at}"
         )
         return sentence.format(**vars(self), where=place(self.file, self.line))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A lock that only one thread ever takes guards nothing. Look at where it is made: once, beside "
-            "what it guards, not anew in each thread."
+            "A lock that only one thread ever acquires guards nothing: the race condition is "
+            "still there. Make one lock, beside the data that it guards, and not a new one in "
+            "each thread."
         )
 
 
 def critical_section_overlaps(recording: Recording) -> list[UnsharedLock]:
-    """Return the threads that were in the same guarded lines at once, each with a lock of its own."""
+    """Return the pairs of threads that were in one critical section at once, each with its own lock."""
     return [overlap for overlap in unshared_locks(recording) if overlap.nanoseconds]
 
 
 def unshared_locks(recording: Recording) -> list[UnsharedLock]:
-    """Return the threads that take, at the same line, locks that were made anew for each of them."""
+    """Return the pairs of threads that acquire, at the same line, locks that each thread has made itself."""
     things, takers = recording.things, defaultdict(set)
     sites: dict[tuple[str, int, str, int], list[Hold]] = defaultdict(list)
     for wait in waits(recording):
         takers[wait.call.thing].add(wait.thread)
     for hold in holds(recording):
         made = things.get(hold.lock)
-        is_own = made and made.what == "lock" and made.maker == hold.thread  # not one for each client, say
+        is_own = (
+            made and made.what == "lock" and made.maker == hold.thread
+        )  # else it may be one for each client
         if hold.acquire and made and is_own and function_at(made.file, made.line) not in MADE_ONCE:
             sites[hold.acquire.file, hold.acquire.line, made.file, made.line].append(hold)
     found: dict[tuple[str, str], UnsharedLock] = {}
@@ -75,7 +78,7 @@ def unshared_locks(recording: Recording) -> list[UnsharedLock]:
 
 
 def pairs(lonely: list[Hold]) -> Iterator[tuple[Hold, Hold, int]]:
-    """Yield, of each two threads with locks of their own, two holds and for how long they overlap."""
+    """Yield two holds for each two threads with locks of their own, and for how long they overlap."""
     by_lock: dict[str, list[Hold]] = defaultdict(list)
     for hold in lonely:
         by_lock[hold.lock].append(hold)
@@ -87,7 +90,7 @@ def pairs(lonely: list[Hold]) -> Iterator[tuple[Hold, Hold, int]]:
 
 
 def side_by_side(ones: list[Hold], twos: list[Hold]) -> Iterator[tuple[Hold, Hold, int]]:
-    """Yield neighbours of two rows of holds, each in order of time, and for how long both have lasted."""
+    """Yield neighbouring holds of two sorted lists, and for how many nanoseconds they overlap."""
     first = second = 0
     while first < len(ones) and second < len(twos):
         one, two = ones[first], twos[second]
@@ -103,7 +106,7 @@ class Deadlock(Finding):
     """Threads each of which waits for a lock that the next one holds, and the last for one of the first."""
 
     threads: tuple[str, ...]
-    locks: tuple[str, ...]  # each waits for the one of its place
+    locks: tuple[str, ...]  # for which the thread of the same index waits
     places: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -112,12 +115,17 @@ class Deadlock(Finding):
         cycle = _("; ").join(
             step.format(thread=thread, lock=lock, place=where) for thread, lock, where in steps
         )
-        return _("Deadlock: {cycle}. Each holds what the one before it waits for").format(cycle=cycle)
+        return _("Deadlock: {cycle}. Each holds the lock that the one before it waits for").format(
+            cycle=cycle
+        )
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _("Let every thread take the locks in the same order, or make do with one lock.")
+        """What to look at, and the fix."""
+        return _(
+            "This is a lock-order inversion. Let every thread acquire the locks in the same "
+            "order, or use one lock only."
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,19 +133,22 @@ class SelfDeadlock(Finding):
     """A thread that waits for a lock that it holds itself."""
 
     def __str__(self) -> str:
-        return _("{thread} waits for {thing}, which it holds itself").format(**vars(self))
+        return _("Self-deadlock: {thread} waits for {thing}, which it holds itself").format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A Lock knows no owner: who has it and takes it once more waits for ever. Look at what is called "
-            "while it is held; or take an RLock."
+            "A Lock is not reentrant: a thread that holds it and acquires it again waits for "
+            "ever. Look at what is called while the lock is held, or use an RLock."
         )
 
 
 def self_deadlocks(recording: Recording) -> list[SelfDeadlock]:
-    """Return who has waited in vain for a lock of his own; where another gave it back, that was a signal."""
+    """Return every thread that waited in vain for a lock that it held itself.
+
+    A lock that another thread releases was used as a signal: that is no mistake.
+    """
     things, found = recording.things, []
     owned: dict[str, list[Hold]] = defaultdict(list)
     for hold in holds(recording):
@@ -154,7 +165,7 @@ def self_deadlocks(recording: Recording) -> list[SelfDeadlock]:
 
 
 class Wait(NamedTuple):
-    """A thread that waits for a lock, from when to when."""
+    """A call of a thread that may have to wait, and its end (nanoseconds)."""
 
     thread: str
     call: OngoingCall
@@ -163,7 +174,7 @@ class Wait(NamedTuple):
 
 
 def waits(recording: Recording) -> list[Wait]:
-    """Return who has waited for a lock, and who waits still."""
+    """Return all acquires of locks: those that have ended, and those that are going on."""
     found = [
         Wait(e.thread, as_ongoing_call(e), e.ended, e.number) for e in recording.events if e.kind == "acquire"
     ]
@@ -174,11 +185,11 @@ def waits(recording: Recording) -> list[Wait]:
 
 
 def deadlocks(recording: Recording) -> list[Deadlock]:
-    """Return every cycle of threads that wait for each other, also one that a timeout has broken up."""
+    """Return every cycle of threads that wait for each other, also one that a timeout has broken."""
     things = recording.things
     held: dict[str, list[Hold]] = defaultdict(list)
     for hold in holds(recording):
-        if hold.lock in things and things[hold.lock].what != "semaphore":  # that may let in several
+        if hold.lock in things and things[hold.lock].what != "semaphore":  # several threads may hold it
             held[hold.lock].append(hold)
     waiting: dict[str, list[Wait]] = defaultdict(list)
     for wait in (everybody := waits(recording)):
@@ -196,7 +207,7 @@ def deadlocks(recording: Recording) -> list[Deadlock]:
 
 
 def follow(last: Wait, held: dict[str, list[Hold]], waiting: dict[str, list[Wait]]) -> list[Wait]:
-    """Return the cycle that has closed when `last` began to wait, or nothing."""
+    """Return the cycle that was complete when `last` began, or []."""
     cycle, time = [last], last.call.since
     while True:
         owned = held[cycle[-1].call.thing]
@@ -216,12 +227,12 @@ T = TypeVar("T")
 
 
 def latest(entries: list[T], behind: int) -> T | None:
-    """Return the entry in front of that place, if there is one."""
+    """Return the entry before the index `behind`, if there is one."""
     return entries[behind - 1] if behind else None
 
 
 def deadlock(cycle: list[Wait]) -> Deadlock:
-    """Return the finding; it begins with the thread that was seen first, whoever came last."""
+    """Return the finding; it begins with the same thread whichever of them came last."""
     start = min(range(len(cycle)), key=lambda index: cycle[index].thread)
     cycle = cycle[start:] + cycle[:start]
     first = cycle[0].call
@@ -239,9 +250,9 @@ def deadlock(cycle: list[Wait]) -> Deadlock:
 
 @dataclass(frozen=True, repr=False)
 class BlockingCallUnderLock(Finding):
-    """A thread that waits, in the network or for another, while others wait for a lock that it holds.
+    """A thread that is blocked (by a socket, or in a join) while others wait for a lock that it holds.
 
-    `thing` is the socket.
+    `thing` is what it is blocked on.
     """
 
     kind: str
@@ -251,21 +262,22 @@ class BlockingCallUnderLock(Finding):
 
     def __str__(self) -> str:
         sentence = _(
-            "{thread} waits in {kind} on {thing} and holds {lock} all the while; so {waiting} must wait, too"
+            "Blocking call under a lock: {thread} waits in {kind} on {thing} and holds {lock} "
+            "meanwhile, so {waiting} must wait, too"
         )
         return sentence.format(**vars(self) | {"waiting": names(list(self.waiting))})
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        peer = _("The one to blame for the delay is the other end, {peer}. ").format(peer=self.peer)
+        """What to look at, and the fix."""
+        peer = _("The peer that causes the delay is {peer}. ").format(peer=self.peer)
         return (peer if self.peer else "") + _(
-            "Under a lock do only what cannot wait; send and receive after it has been given back."
+            "Call nothing under a lock that can block: send and receive after it has been released."
         )
 
 
 def blocking_calls_under_lock(recording: Recording) -> list[BlockingCallUnderLock]:
-    """Return who has waited, in the network or for a thread, with a lock that others waited for."""
+    """Return every blocking call under a lock that delayed another thread by TOO_LONG or more."""
     things, present = recording.things, recording.now()
     network = [
         Wait(e.thread, as_ongoing_call(e), e.ended, e.number)
@@ -296,30 +308,33 @@ def blocking_calls_under_lock(recording: Recording) -> list[BlockingCallUnderLoc
 
 
 def shared(one: Wait, two: Wait, present: int) -> int:
-    """Return for how long the two have waited at the same time."""
+    """Return for how many nanoseconds the two waited at the same time."""
     return min(one.end, two.end, present) - max(one.call.since, two.call.since)
 
 
 @dataclass(frozen=True, repr=False)
 class UnreleasedLock(Finding):
-    """A lock that its holder took along when it ended."""
+    """A lock that its holder had not released when it ended."""
 
     error: str
 
     def __str__(self) -> str:
-        sentence = _("{thread} has ended and never given {thing} back")
+        sentence = _("{thread} ended without releasing {thing}")
         return sentence.format(thread=self.thread, thing=self.thing) + (
             f" ({self.error})" if self.error else ""
         )
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _("Whoever wants it waits for ever. “with lock:” gives it back, whatever happens in between.")
+        """What to look at, and the fix."""
+        return _(
+            "A thread that acquires it now waits for ever. “with lock:” releases it, also when an "
+            "exception is raised."
+        )
 
 
 def unreleased_locks(recording: Recording) -> list[UnreleasedLock]:
-    """Return the locks that are held by threads that have ended."""
+    """Return the locks whose holders have ended."""
     ends, found = {e.thread: e for e in recording.events if e.kind == "run"}, []
     wanted = {wait.call.thing for wait in waits(recording) if wait.number < 0}
     for hold in holds(recording):

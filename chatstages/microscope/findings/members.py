@@ -1,4 +1,4 @@
-"""Findings about a group: a member passed over, a name that two have used, signs that command a screen."""
+"""Findings about a group chat: a skipped recipient, a nickname used twice, terminal injection."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from chatstages.microscope.findings.wording import quote
 from chatstages.microscope.model.holds import FOREVER
 from chatstages.microscope.model.recording import Recording, TraceEvent
 
-# A line as chats write it: a name, a colon of either width, and the message.
+# A line of a chat: a nickname, a colon of either width, and the message.
 SPOKEN = re.compile(r"(?m)^([^\s:：{}\[\]<>\"'][^\n:：{}\[\]<>\"']{0,31})[:：].*$")
-# What commands a terminal, or turns the direction of text round (ECMA-48; Unicode TR 9), and what follows.
+# Escape sequences (ECMA-48) and bidi controls (Unicode TR 9), with the characters that follow.
 COMMAND = re.compile("(?:\x1b[\\[\\]PX^_c]|[\u202a-\u202e\u2066-\u2069]).{0,16}")
 
 
-class Round:
-    """The same bytes, sent by one thread to one socket after the other."""
+class Broadcast:
+    """The same bytes, sent by one thread to several sockets, one after the other."""
 
     def __init__(self, source: str) -> None:
-        self.source = source  # the socket from which the thread had received something before
-        self.sends: list[TraceEvent] = []  # those that have failed, too
-        self.members = set[str]()  # the sockets that were to get it
+        self.source = source  # the socket from which the thread had received before
+        self.sends: list[TraceEvent] = []  # also the failed ones
+        self.members = set[str]()  # the sockets to which it was sent
         self.data = b""  # what was sent
 
     def goes_on(self, send: TraceEvent) -> bool:
-        """Tell whether `send` is a part of it."""
+        """Tell whether `send` belongs to this broadcast."""
         return send.thing not in self.members and (not send.data or self.data in (b"", send.data))
 
     def add(self, send: TraceEvent) -> None:
-        """Take `send` as a part of it."""
+        """Add `send` to this broadcast."""
         self.sends.append(send)
         self.members.add(send.thing)
         self.data = self.data or send.data
 
 
-def rounds(recording: Recording) -> list[Round]:
-    """Return what a server has sent to several, one after the other, in the order in which that began."""
-    found, current, sources = list[Round](), dict[str, Round](), dict[str, str]()
+def broadcasts(recording: Recording) -> list[Broadcast]:
+    """Return the broadcasts of a server, in the order of their first sends."""
+    found, current, sources = list[Broadcast](), dict[str, Broadcast](), dict[str, str]()
     things = recording.things
     for event in recording.events:
         if event.kind == "recv":
@@ -51,7 +51,7 @@ def rounds(recording: Recording) -> list[Round]:
         elif event.kind == "send" and things[event.thing].role == "server":
             mine = current.get(event.thread)
             if mine is None or not mine.goes_on(event):
-                mine = current[event.thread] = Round(sources.get(event.thread, ""))
+                mine = current[event.thread] = Broadcast(sources.get(event.thread, ""))
                 found.append(mine)
             mine.add(event)
     return [each for each in found if len(each.sends) > 1 and each.data]
@@ -59,32 +59,34 @@ def rounds(recording: Recording) -> list[Round]:
 
 @dataclass(frozen=True, repr=False)
 class SkippedRecipient(Finding):
-    """A member that was passed over while a message was sent to all, because somebody left meanwhile."""
+    """A member that a broadcast has skipped, because the list of members was changed meanwhile."""
 
     leaver: str
     text: str
 
     def __str__(self) -> str:
         sentence = _(
-            "{thing} did not get {text}, which {thread} sent to the others, while {leaver} went off the list"
+            "{thing} did not get {text}, which {thread} sent to the others: the list of members "
+            "was changed during the loop, when {leaver} was removed"
         )
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A list from which something is taken while a loop walks it moves up, and the loop passes one "
-            "over. Walk a copy, made under the lock that guards the list."
+            "When an element is removed from a list during a loop over it, those behind it move "
+            "up, and the loop skips one. Iterate over a copy, made under the lock that guards the "
+            "list."
         )
 
 
 def skipped_recipients(recording: Recording) -> list[SkippedRecipient]:
-    """Return every member that was passed over while somebody else left.
+    """Return every member that a broadcast has skipped while another member left.
 
     Who is a member is told by the messages: it gets a later one, and got one before, or was listened to.
     """
-    told, found = rounds(recording), list[SkippedRecipient]()
+    told, found = broadcasts(recording), list[SkippedRecipient]()
     begun, left = first_recvs(recording), ends(recording)
     gone = {event.thing: event.ended for event in reversed(left)}
     got = [(send.thing, number) for number, each in enumerate(told) for send in each.sends if send.data]
@@ -100,7 +102,7 @@ def skipped_recipients(recording: Recording) -> list[SkippedRecipient]:
                 continue
             if all(line in streams[member] for line in this.data.splitlines(keepends=True)):
                 continue
-            together = this.members | {member}  # if they never were, that was a group of others
+            together = this.members | {member}  # else they may belong to another group
             if any(together <= each.members for each in told):
                 numbers = tuple(send.number for send in this.sends)
                 where = (first.thread, member, first.file, first.line)
@@ -109,7 +111,7 @@ def skipped_recipients(recording: Recording) -> list[SkippedRecipient]:
 
 
 def first_recvs(recording: Recording) -> dict[str, int]:
-    """Return when each socket was first listened to."""
+    """Return the time of the first recv on each socket (nanoseconds)."""
     times: dict[str, int] = {}
     for event in recording.events:
         if event.kind == "recv":
@@ -121,12 +123,12 @@ def first_recvs(recording: Recording) -> dict[str, int]:
 
 
 def ends(recording: Recording) -> list[TraceEvent]:
-    """Return where it was seen that a member has left: a send to it failed, or it was closed."""
+    """Return the events that show that a member has left: a failed send to it, or its close."""
     return [e for e in recording.events if e.kind == "close" or (e.kind == "send" and e.error)]
 
 
 def all_sent(recording: Recording) -> dict[str, bytes]:
-    """Return all that was sent on each socket."""
+    """Return all bytes that were sent on each socket."""
     pieces = defaultdict[str, list[bytes]](list)
     for event in recording.events:
         if event.kind == "send":
@@ -134,17 +136,17 @@ def all_sent(recording: Recording) -> dict[str, bytes]:
     return {sock: b"".join(data) for sock, data in pieces.items()}
 
 
-class Passed(NamedTuple):
-    """Something that came from one member, and that the server has passed on to another as it was."""
+class Forwarded(NamedTuple):
+    """A text that came from one member, and that the server has forwarded to another unchanged."""
 
     recv: TraceEvent
     send: TraceEvent
 
 
-def passed_on(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Passed]]:
-    """Yield whatever matches `pattern` in what one member has sent and another has got, with both events.
+def forwarded(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Forwarded]]:
+    """Yield each match of `pattern` in a text that the server has forwarded, with the two events.
 
-    What is no text is left out: nobody shows it on a screen.
+    Bytes that are no text are left out, since no program shows them on a screen.
     """
     things, came, doubtful = recording.things, dict[str, TraceEvent](), set[str]()
     for event in recording.events:
@@ -154,13 +156,13 @@ def passed_on(recording: Recording, pattern: re.Pattern[str]) -> Iterator[tuple[
             text = match[0]
             if event.kind == "recv":
                 first = came.setdefault(text, event)
-                doubtful |= {text} if first.thing != event.thing else set()  # whose was passed on?
+                doubtful |= {text} if first.thing != event.thing else set()  # which of the two was forwarded?
             elif text in came and text not in doubtful and came[text].thing != event.thing:
-                yield match, Passed(came[text], event)
+                yield match, Forwarded(came[text], event)
 
 
 def matches(data: bytes, pattern: re.Pattern[str]) -> Iterable[re.Match[str]]:
-    """Return what matches `pattern` in `data`, which may be no text."""
+    """Return the matches of `pattern` in `data`; none where that is not UTF-8."""
     try:
         return pattern.finditer(data.decode())
     except UnicodeDecodeError:
@@ -169,29 +171,30 @@ def matches(data: bytes, pattern: re.Pattern[str]) -> Iterable[re.Match[str]]:
 
 @dataclass(frozen=True, repr=False)
 class DuplicateNickname(Finding):
-    """A name under which two members have spoken, while both were there."""
+    """A nickname that two members used while both were connected."""
 
     other: str
     name: str
 
     def __str__(self) -> str:
-        sentence = _("{thing} and {other} both speak as {name}, and the server passes it on")
+        sentence = _("{thing} and {other} both use the nickname {name}, and the server forwards it")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "The name is whatever the client writes: so anybody can speak as the teacher. Let the server put "
-            "the name before the message, and give each name to one member only."
+            "The client writes the nickname itself, so anybody can impersonate the teacher. Let "
+            "the server put the nickname before each message, and give each nickname to one "
+            "member only."
         )
 
 
 def duplicate_nicknames(recording: Recording) -> list[DuplicateNickname]:
-    """Return every name under which a second member has spoken while the first was there still."""
+    """Return every nickname that a second member used while the first was still connected."""
     owners, found = dict[str, str](), dict[str, DuplicateNickname]()
     left = {e.thing: e.ended for e in reversed(recording.events) if is_end(e)}
-    for line, (recv, send) in passed_on(recording, SPOKEN):
+    for line, (recv, send) in forwarded(recording, SPOKEN):
         name, owner = line[1], owners.get(line[1], recv.thing)
         if owner != recv.thing and left.get(owner, FOREVER) > recv.ended:
             where = (send.thread, recv.thing, send.file, send.line)
@@ -201,33 +204,37 @@ def duplicate_nicknames(recording: Recording) -> list[DuplicateNickname]:
 
 
 def is_end(event: TraceEvent) -> bool:
-    """Tell whether `event` shows that a connection has ended: it was closed, or the other side has."""
+    """Tell whether `event` shows the end of a connection: a close at either end."""
     return event.kind == "close" or (event.kind == "recv" and not event.data)
 
 
 @dataclass(frozen=True, repr=False)
 class TerminalInjection(Finding):
-    """Signs that command a screen, passed on from one member to the others."""
+    """Escape sequences or bidi controls that the server has forwarded from one member to the others."""
 
     text: str
 
     def __str__(self) -> str:
-        sentence = _("{thing} sends what commands the others' screens, and it is passed on as it is: {text}")
+        sentence = _(
+            "{thing} sends control characters that act on the others' terminals, and the server "
+            "forwards them unchanged: {text}"
+        )
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "Control characters can clear a terminal, and turn text round. Replace them before anything is "
-            "shown, and at the server, too: in messages and in names."
+            "Escape sequences can clear a terminal, and bidi controls reverse the direction of "
+            "text. Replace both at the server, in messages and in nicknames, and again before "
+            "anything is shown."
         )
 
 
 def terminal_injections(recording: Recording) -> list[TerminalInjection]:
-    """Return, of each member, the first message with such signs that was passed on."""
+    """Return the first message of each member with such characters that was forwarded."""
     found: dict[str, TerminalInjection] = {}
-    for command, (recv, send) in passed_on(recording, COMMAND):
+    for command, (recv, send) in forwarded(recording, COMMAND):
         where = (send.thread, recv.thing, send.file, send.line)
         text = quote(printable(command[0]))
         found.setdefault(recv.thing, TerminalInjection((recv.number, send.number), *where, text))
@@ -235,5 +242,5 @@ def terminal_injections(recording: Recording) -> list[TerminalInjection]:
 
 
 def printable(text: str) -> str:
-    """Return `text` with its control characters written out, as Python writes them."""
+    """Return `text` with its control characters as Python escapes."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

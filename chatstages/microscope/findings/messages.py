@@ -19,91 +19,112 @@ ENDS = ("shutdown", "close")
 
 @dataclass(frozen=True, repr=False)
 class CoalescedMessages(Finding):
-    """Several sends that have arrived as one recv, or one send that has arrived as several.
+    """Several sends whose bytes arrived in one recv.
 
     `thread` is the one that received, on the socket `thing`.
     """
 
     sends: int
-    recvs: int
     text: str
-    is_framed: bool  # then a receiver can part them again
+    is_framed: bool  # a receiver can tell the messages apart
 
     def __str__(self) -> str:
-        if self.sends > 1:
-            sentence = _("{sends} sends have arrived glued together, in one recv on {thing}: {text}")
-        else:
-            sentence = _("One send was cut: it has arrived in {recvs} pieces on {thing}: {text}")
-        return sentence.format(sends=self.sends, recvs=self.recvs, thing=self.thing, text=self.text)
+        sentence = _("{sends} sends arrived coalesced in one recv on {thing}: {text}")
+        return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _(
-            "TCP knows no messages, only bytes in order. Look at how this code tells where a message ends: "
-            "one recv is not one message. A newline behind each, or its length before it, tells."
-        )
+        """What to look at, and the fix."""
+        return framing_advice()
 
 
-def glued(recording: Recording) -> list[CoalescedMessages]:
-    """Return every recv that holds parts of several sends, and every send that has come in several recvs."""
-    found = list[CoalescedMessages]()
+@dataclass(frozen=True, repr=False)
+class SplitMessage(Finding):
+    """One send whose bytes arrived in several recvs.
+
+    `thread` is the one that received, on the socket `thing`.
+    """
+
+    recvs: int
+    text: str
+    is_framed: bool  # a receiver can put the message together again
+
+    def __str__(self) -> str:
+        sentence = _("One send arrived split over {recvs} recvs on {thing}: {text}")
+        return sentence.format(**vars(self))
+
+    @property
+    def advice(self) -> str:
+        """What to look at, and the fix."""
+        return framing_advice()
+
+
+def framing_advice() -> str:
+    """Return the advice for messages that arrive coalesced or split."""
+    return _(
+        "TCP is a byte stream: it keeps bytes in order, and knows no messages. Look at how this code tells "
+        "where a message ends: one recv is not one message. Framing tells: a delimiter (a newline) after "
+        "each message, or its length before it."
+    )
+
+
+def coalesced_messages(recording: Recording) -> list[CoalescedMessages]:
+    """Return every recv with the bytes of several sends."""
+    found = []
     for stream in streams(recording):
-        by_recv, by_send = defaultdict[int, list[TraceEvent]](list), defaultdict[int, list[TraceEvent]](list)
-        for arrow in deliveries(stream):
-            if arrow.send and arrow.recv:
-                by_recv[arrow.recv.number].append(arrow.send)
-                by_send[arrow.send.number].append(arrow.recv)
-        is_framed = stream.is_framed
+        sends, is_framed = defaultdict[int, list[TraceEvent]](list), stream.is_framed
+        for delivery in deliveries(stream):
+            if delivery.send and delivery.recv:
+                sends[delivery.recv.number].append(delivery.send)
         for recv in stream.recvs:
-            if len(sends := by_recv[recv.number]) > 1:
-                found.append(merged(recv, sends, is_framed))
-        for send in stream.sends:
-            if len(recvs := by_send[send.number]) > 1:
-                found.append(parted(send, recvs, is_framed))
+            if len(carried := sends[recv.number]) > 1:
+                numbers = (*(send.number for send in carried), recv.number)
+                where = (numbers, recv.thread, recv.thing, recv.file, recv.line)
+                text = quote(recv.data)
+                found.append(CoalescedMessages(*where, len(carried), text, is_framed))
     return sorted(found, key=lambda finding: finding.events[-1])
 
 
-def merged(recv: TraceEvent, sends: list[TraceEvent], is_framed: bool) -> CoalescedMessages:
-    """Return the finding for one recv with several sends in it."""
-    numbers = (*(send.number for send in sends), recv.number)
-    place = (numbers, recv.thread, recv.thing, recv.file, recv.line)
-    return CoalescedMessages(*place, len(sends), 1, quote(recv.data), is_framed)
-
-
-def parted(send: TraceEvent, recvs: list[TraceEvent], is_framed: bool) -> CoalescedMessages:
-    """Return the finding for one send that has come in several recvs."""
-    numbers = (send.number, *(recv.number for recv in recvs))
-    last = recvs[-1]
-    place = (numbers, last.thread, last.thing, last.file, last.line)
-    return CoalescedMessages(*place, 1, len(recvs), quote(send.data), is_framed)
+def split_messages(recording: Recording) -> list[SplitMessage]:
+    """Return every send whose bytes arrived in several recvs."""
+    found = []
+    for stream in streams(recording):
+        recvs, is_framed = defaultdict[int, list[TraceEvent]](list), stream.is_framed
+        for delivery in deliveries(stream):
+            if delivery.send and delivery.recv:
+                recvs[delivery.send.number].append(delivery.recv)
+        for send in stream.sends:
+            if len(pieces := recvs[send.number]) > 1:
+                numbers, last = (send.number, *(recv.number for recv in pieces)), pieces[-1]
+                where = (numbers, last.thread, last.thing, last.file, last.line)
+                found.append(SplitMessage(*where, len(pieces), quote(send.data), is_framed))
+    return sorted(found, key=lambda finding: finding.events[-1])
 
 
 @dataclass(frozen=True, repr=False)
 class SplitCharacter(Finding):
-    """A character of which one recv has brought the beginning, and the next the rest."""
+    """A character whose bytes arrived in two recvs."""
 
     character: str
-    place: int  # of its first byte in the stream
+    offset: int  # of its first byte in the stream
     is_framed: bool
 
     def __str__(self) -> str:
-        sentence = _(
-            "The character {character} was cut in two: {thing} received its beginning and its end apart"
-        )
+        sentence = _("The character {character} was split: its bytes arrived in two recvs on {thing}")
         return sentence.format(character=quote(self.character), thing=self.thing)
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A character may take up to four bytes. Look at how this code decodes: each piece by itself "
-            "fails here; an incremental decoder (codecs), or whole lines, do not."
+            "A character takes up to four bytes in UTF-8. Look at how this code decodes: to "
+            "decode each recv by itself fails here. Use an incremental decoder "
+            "(codecs.getincrementaldecoder), or decode whole lines."
         )
 
 
 def split_characters(recording: Recording) -> list[SplitCharacter]:
-    """Return every character that was cut in two on the way."""
+    """Return every character that was split over two recvs."""
     found = []
     for stream in streams(recording):
         is_framed = stream.is_framed
@@ -116,22 +137,23 @@ def split_characters(recording: Recording) -> list[SplitCharacter]:
 
 @dataclass(frozen=True, repr=False)
 class EmptySend(Finding):
-    """A send of nothing."""
+    """A send of b""."""
 
     def __str__(self) -> str:
-        sentence = _("{thread} has sent nothing (b'') on {thing}: no byte goes over the line")
+        sentence = _("{thread} sent an empty message (b'') on {thing}: not one byte goes over the wire")
         return sentence.format(thread=self.thread, thing=self.thing)
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "An empty message cannot end a conversation: the other side does not notice. Closing ends it."
+            "An empty message cannot end a conversation: the peer does not notice it. Close the "
+            "connection, or half-close it with shutdown(SHUT_WR)."
         )
 
 
 def empty_sends(recording: Recording) -> list[EmptySend]:
-    """Return every send of nothing."""
+    """Return every send of b"", but on datagram sockets, where it is a message."""
     datagrams = {label for label, thing in recording.things.items() if thing.datagram}
     return [
         EmptySend((event.number,), event.thread, event.thing, event.file, event.line)
@@ -142,31 +164,32 @@ def empty_sends(recording: Recording) -> list[EmptySend]:
 
 @dataclass(frozen=True, repr=False)
 class ShortWrite(Finding):
-    """A send that took only a part of what it was given, and nobody has sent the rest."""
+    """A send that took only a part of what it was given, and whose rest was never sent."""
 
-    detail: str  # how many of how many bytes
+    detail: str  # "3 of 10 bytes"
 
     def __str__(self) -> str:
-        sentence = _("send on {thing} took only {detail}, and {thread} never sent the rest")
+        sentence = _("Short write: send on {thing} took only {detail}, and {thread} never sent the rest")
         return sentence.format(thing=self.thing, detail=sizes(self.detail), thread=self.thread)
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "On a socket with a time limit, or one that does not block, send may take less than it is given, "
-            "and says how much. Keep the rest and send it later, or let a blocking socket sendall."
+            "On a non-blocking socket, or one with a timeout, send may take less than it was "
+            "given; it returns how much. Keep the rest and send it later, or call sendall on a "
+            "blocking socket."
         )
 
 
 def sizes(detail: str) -> str:
-    """Return "3 of 10 bytes" in the reader's language."""
+    """Return "3 of 10 bytes" in the language in use."""
     sent, _of, whole, _bytes = detail.split()
     return _("{sent} of {whole} bytes").format(sent=f"{int(sent):,}", whole=f"{int(whole):,}")
 
 
 def short_writes(recording: Recording) -> list[ShortWrite]:
-    """Return every send whose rest was not sent: something else came behind it, or the end of the connection.
+    """Return every short write whose rest was not sent: other data came next, or the end of the connection.
 
     Who waits (select) before the end has kept the rest, and gives a slow receiver up; a last word to such a
     one, with the end right behind it, is no mistake either.
@@ -179,7 +202,7 @@ def short_writes(recording: Recording) -> list[ShortWrite]:
         elif event.kind in ("send", "recv", *ENDS) and not event.error:
             by_socket[event.thing].append(event)
     for events in by_socket.values():
-        behind = len(events)  # the place of the next event that is no recv
+        behind = len(events)  # the index of the next event that is no recv
         for place in reversed(range(len(events))):
             send = events[place]
             if send.rest and is_short_write(send, events[behind : behind + 2], selects[send.thread]):
@@ -191,39 +214,41 @@ def short_writes(recording: Recording) -> list[ShortWrite]:
 
 
 def is_short_write(send: TraceEvent, following: list[TraceEvent], selects: list[int]) -> bool:
-    """Tell whether what `send` has left over was not sent by what comes next on its socket."""
+    """Tell whether the events that follow `send` on its socket do not send its rest."""
     if not following:
         return False
     behind, *more = following
     if behind.kind == "send":
         return not continues(behind, send.rest) and not any(event.kind in ENDS for event in more)
-    return bisect(selects, send.number) == bisect(selects, behind.number)  # nobody has waited in between
+    return bisect(selects, send.number) == bisect(selects, behind.number)  # no select in between
 
 
 def continues(send: TraceEvent, rest: bytes) -> bool:
-    """Tell whether `send` was given what a send before it had left over: as far as both are known."""
+    """Tell whether `send` was given the rest of the send before, as far as both are known."""
     given = send.data + send.rest
     return given.startswith(rest[: len(given)])
 
 
 @dataclass(frozen=True, repr=False)
 class InterleavedMessages(Finding):
-    """A message passed on in pieces, with something of another thread's between them."""
+    """A message that was forwarded in pieces, with another thread's data between them."""
 
     others: str
 
     def __str__(self) -> str:
-        sentence = _("On {thing} a message that {thread} passed on in pieces was mixed with one of {others}")
+        sentence = _(
+            "On {thing}, a message that {thread} forwarded in pieces was interleaved with one of {others}"
+        )
         return sentence.format(thing=self.thing, thread=self.thread, others=self.others)
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _("A lock around each piece does not help: what it guards must be a whole message.")
+        """What to look at, and the fix."""
+        return _("A lock around each piece does not help: the critical section must contain a whole message.")
 
 
 def interleaved_messages(recording: Recording) -> list[InterleavedMessages]:
-    """Return every place where a message that was passed on in pieces was mixed with another thread's."""
+    """Return every message that was forwarded in pieces and interleaved with another thread's."""
     sends = defaultdict[str, list[TraceEvent]](list)  # of each socket, in the order of its stream
     mine = defaultdict[str, dict[str, list[TraceEvent]]](
         lambda: defaultdict(list)
@@ -243,8 +268,8 @@ def interleaved_messages(recording: Recording) -> list[InterleavedMessages]:
 
 
 def neighbours(stream: Stream) -> Iterator[tuple[TraceEvent, TraceEvent]]:
-    """Yield the recvs that have brought two pieces of one send, one after the other, on one thread."""
-    pieces = [arrow for arrow in deliveries(stream) if arrow.send and arrow.recv]
+    """Yield each two consecutive recvs, of one thread, of the bytes of one send."""
+    pieces = [delivery for delivery in deliveries(stream) if delivery.send and delivery.recv]
     for one, two in pairwise(pieces):
         if one.send is two.send and one.recv and two.recv and one.recv.thread == two.recv.thread:
             yield one.recv, two.recv
@@ -253,8 +278,8 @@ def neighbours(stream: Stream) -> Iterator[tuple[TraceEvent, TraceEvent]]:
 def interrupted(
     begin: TraceEvent, end: TraceEvent, sends: list[TraceEvent], first: TraceEvent, second: TraceEvent
 ) -> Iterator[InterleavedMessages]:
-    """Yield the finding, if between the passing on of `first` and of `second` others have sent there."""
-    if passes_on(begin, first) and passes_on(end, second):
+    """Yield the finding, if other threads have sent between the forwarding of `first` and of `second`."""
+    if forwards(begin, first) and forwards(end, second):
         others = between(sends, begin.offset, end.offset)
         others = [send for send in others if send.thread != begin.thread]
         if others:
@@ -264,12 +289,12 @@ def interrupted(
 
 
 def between(sends: list[TraceEvent], begin: int, end: int) -> list[TraceEvent]:
-    """Return those of `sends`, in the order of their stream, that begin between two of its places."""
+    """Return those of `sends` (sorted by offset) that begin between the two offsets."""
     at = [bisect(sends, place, key=lambda send: send.offset) for place in (begin, end - 1)]
     return sends[at[0] : at[1]]
 
 
-def passes_on(send: TraceEvent, recv: TraceEvent) -> bool:
-    """Tell whether what was sent looks like what had been received."""
+def forwards(send: TraceEvent, recv: TraceEvent) -> bool:
+    """Tell whether `send` has forwarded the data of `recv`: it contains the bytes in their middle."""
     middle = len(recv.data) // 2
     return recv.data[middle : middle + 16] in send.data

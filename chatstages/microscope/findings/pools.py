@@ -1,4 +1,4 @@
-"""Findings about pools: all workers wait for one client each, or every client gets a pool of its own."""
+"""Findings about thread pools: an exhausted pool, and a pool for each client."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chatstages.microscope.model.holds import FOREVER
 from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
 from chatstages.microscope.model.snapshot import as_ongoing_call
 
-MANY_POOLS = 3  # that get their jobs at the same line, at work at the same time
+MANY_POOLS = 3  # so many pools that get their jobs at one line and run at the same time are a mistake
 
 
 class Job(NamedTuple):
-    """A job of a pool, from its first step to its last."""
+    """A job of a pool, from its beginning to its end (nanoseconds)."""
 
     pool: str
     thread: str
@@ -43,9 +43,9 @@ def jobs(recording: Recording) -> list[Job]:
 
 
 def workers(things: dict[str, Thing]) -> dict[str, str]:
-    """Return the pool of each thread that a pool has made, as its name tells: prefix_number.
+    """Return the pool of each worker thread, which its name tells: prefix_number.
 
-    Pools that share a prefix have their threads in the order in which they were seen.
+    Of pools with the same prefix, the first has the first thread of each name, and so on.
     """
     pools: dict[str, list[str]] = defaultdict(list)
     for thing in things.values():
@@ -63,9 +63,9 @@ def workers(things: dict[str, Thing]) -> dict[str, str]:
 
 @dataclass(frozen=True, repr=False)
 class ExhaustedPool(Finding):
-    """A client whose words lay unheard, because every worker of the pool waited for another client.
+    """A client whose data was not received, because every worker of the pool waited for another client.
 
-    `thing` is the socket that nobody reads.
+    `thing` is the socket on which no thread receives.
     """
 
     pool: str
@@ -74,42 +74,43 @@ class ExhaustedPool(Finding):
 
     def __str__(self) -> str:
         sentence = _(
-            "Nobody hears {thing}: {size} bytes have come for it, and all {workers} workers of {pool} wait "
-            "for other clients"
+            "Thread pool exhausted: {size} bytes have arrived on {thing} and nobody receives "
+            "them, because all {workers} workers of {pool} wait for other clients"
         )
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A job that waits for one client takes its worker until that client leaves. Let each worker "
-            "wait for all of its clients at once (selectors), or give every client a thread."
+            "A job that waits for one client occupies its worker until that client leaves. Let "
+            "each worker wait for all of its clients at once (I/O multiplexing, selectors), or "
+            "give every client a thread."
         )
 
 
-class Heard(NamedTuple):
-    """When a socket was first looked at, and by which thread."""
+class FirstRead(NamedTuple):
+    """When a socket was first waited for or received from, and by which thread."""
 
     time: int
     thread: str
 
 
-NEVER = Heard(FOREVER, "")
+NEVER = FirstRead(FOREVER, "")
 
 
 def exhausted_pools(recording: Recording) -> list[ExhaustedPool]:
-    """Return every client that was not heard while all workers of a pool waited for others."""
+    """Return every client from which nobody received while all workers of a pool waited for others."""
     work = defaultdict(list)
     for job in jobs(recording):
         work[job.pool].append(job)
     if not work:
         return []
-    found, ears = [], first_heard(recording)
-    for sock, sends in unheard(recording, ears).items():
-        first, heard = sends[0], ears.get(sock, NEVER)
+    found, reads = [], first_reads(recording)
+    for sock, sends in sent_before_first_read(recording, reads).items():
+        first, read = sends[0], reads.get(sock, NEVER)
         for pool, done in work.items():
-            if is_full(done, first.ended, heard):
+            if is_exhausted(done, first.ended, read):
                 made = recording.things.get(pool)
                 numbers = tuple(send.number for send in sends[:3])
                 where = (made.file, made.line) if made else ("", 0)
@@ -118,59 +119,61 @@ def exhausted_pools(recording: Recording) -> list[ExhaustedPool]:
     return found
 
 
-def unheard(recording: Recording, ears: dict[str, Heard]) -> dict[str, list[TraceEvent]]:
-    """Return, of each accepted socket, what was sent to it before anybody looked."""
+def sent_before_first_read(recording: Recording, reads: dict[str, FirstRead]) -> dict[str, list[TraceEvent]]:
+    """Return the sends to each accepted socket before its first read."""
     things, found = recording.things, defaultdict(list)
     accepted = {e.other for e in recording.events if e.kind == "accept"}
     for event in recording.events:
         peer = things[event.thing].peer if event.thing in things else ""
         is_sent = event.kind == "send" and event.data and peer in accepted
-        if is_sent and event.ended < ears.get(peer, NEVER).time:
+        if is_sent and event.ended < reads.get(peer, NEVER).time:
             found[peer].append(event)
     return found
 
 
-def first_heard(recording: Recording) -> dict[str, Heard]:
-    """Return when and by whom each socket was first waited for, or read."""
-    found: dict[str, Heard] = {}
+def first_reads(recording: Recording) -> dict[str, FirstRead]:
+    """Return the first read of each socket."""
+    found: dict[str, FirstRead] = {}
     looks = [(event.thread, as_ongoing_call(event)) for event in recording.events]
     for thread, ongoing in [*looks, *recording.ongoing_calls.items()]:
         names = ongoing.detail.split(", ") if ongoing.kind == "select" else [ongoing.thing]
         for name in names if ongoing.kind in ("recv", "select") else ():
-            heard = Heard(ongoing.since, thread)
-            found[name] = min(found.get(name, heard), heard)
+            read = FirstRead(ongoing.since, thread)
+            found[name] = min(found.get(name, read), read)
     return found
 
 
-def is_full(done: list[Job], time: int, heard: Heard) -> bool:
-    """Tell whether at that time every worker had a job, the socket being heard only by a later one."""
+def is_exhausted(done: list[Job], time: int, read: FirstRead) -> bool:
+    """Tell whether at `time` every worker had a job, and the socket was first read by a later job."""
     workers = {job.thread for job in done}
     busy = {job.thread for job in done if job.begin <= time < job.end}
     if workers != busy or len(workers) < 1:
         return False
-    return heard.time == FOREVER or any(
-        job.thread == heard.thread and time < job.begin <= heard.time for job in done
+    return read.time == FOREVER or any(
+        job.thread == read.thread and time < job.begin <= read.time for job in done
     )
 
 
 @dataclass(frozen=True, repr=False)
 class PoolPerClient(Finding):
-    """Pools that get their jobs at the same line, at work at the same time."""
+    """Pools that get their jobs at the same line and run at the same time."""
 
     pools: int
 
     def __str__(self) -> str:
-        sentence = _("{pools} pools are at work at once that all get their jobs at the same line, {where}")
+        sentence = _(
+            "{pools} thread pools are running at once, and all get their jobs at the same line, {where}"
+        )
         return sentence.format(pools=self.pools, where=place(self.file, self.line))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _("A pool for each client limits nothing. Make one pool, before the loop that accepts.")
+        """What to look at, and the fix."""
+        return _("A thread pool for each client limits nothing. Make one pool, before the accept loop.")
 
 
 def pools_per_client(recording: Recording) -> list[PoolPerClient]:
-    """Return the lines at which several pools got their jobs that were at work at the same time."""
+    """Return the lines at which MANY_POOLS or more pools got their jobs that ran at the same time."""
     things, sites = recording.things, defaultdict(list)
     for job in jobs(recording):
         if job.pool in things:

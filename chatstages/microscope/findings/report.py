@@ -1,8 +1,8 @@
-"""What a recording shows that is worth a look: a function for each kind of finding, and `explain` for all.
+"""The report: all suspicious findings of a recording, sorted, as text and as HTML.
 
-A finding is a small tuple: the numbers of the events that show it, thread, thing, file and line. `str` says
-it in one sentence, `advice` what to look at. `explain` names what is suspicious, and nothing where nothing
-is: what is a fact, but does no harm in this recording, only its own function lists.
+A finding has the numbers of the events that show it, thread, thing, file and line. `str` says it in one
+sentence, `advice` what to look at, and the fix. `explain` returns the suspicious ones only; a fact that does
+no harm in this recording (framed messages that arrive coalesced) is returned by the function of its kind.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from chatstages.microscope.findings.members import (
     terminal_injections,
 )
 from chatstages.microscope.findings.messages import (
+    coalesced_messages,
     empty_sends,
-    glued,
     interleaved_messages,
     short_writes,
     split_characters,
+    split_messages,
 )
 from chatstages.microscope.findings.pools import exhausted_pools, pools_per_client
 from chatstages.microscope.findings.threads import (
@@ -51,11 +52,11 @@ from chatstages.microscope.findings.threads import (
 from chatstages.microscope.findings.wording import code, place
 from chatstages.microscope.model.recording import Recording
 
-STUCK = 0.3  # seconds; a send that waits longer has met somebody who does not read
+STUCK = 0.3  # seconds; a send that is blocked for longer has met a slow consumer
 
 
 class Explanation:
-    """What is suspicious in a recording, the gravest first. It is false where nothing is."""
+    """The suspicious findings of a recording, the worst first. It is false where there are none."""
 
     def __init__(self, findings: Iterable[Finding], dropped: int) -> None:
         self._findings, self._dropped = list(findings), dropped
@@ -85,7 +86,7 @@ class Explanation:
         return {"text/plain": repr(self), "text/html": body}
 
     def _paragraphs(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield for each kind of finding: what it is, where, the code there, and what to look at."""
+        """Yield for each kind of finding: its sentence, its line, the source of that line, and the advice."""
         kinds: dict[type, list[Finding]] = defaultdict(list)
         for finding in self._findings:
             kinds[type(finding)].append(finding)
@@ -100,17 +101,17 @@ class Explanation:
     def _remarks(self) -> list[str]:
         remarks = [] if self._findings else [_("Nothing suspicious.")]
         if self._dropped:
-            remarks.append(forgotten(self._dropped))
+            remarks.append(dropped_events(self._dropped))
         return remarks
 
 
-def forgotten(count: int) -> str:
-    """Return the sentence that says how much of the recording is missing."""
-    return _("{count} older events are forgotten.").format(count=count)
+def dropped_events(count: int) -> str:
+    """Return the sentence that says how many events the recording has dropped."""
+    return _("{count} older events were dropped.").format(count=count)
 
 
 def explain(recording: Recording) -> Explanation:
-    """Return what is suspicious in the recording, the gravest first."""
+    """Return the suspicious findings of the recording, the worst first."""
     named: list[Finding] = [
         *deadlocks(recording),
         *self_deadlocks(recording),
@@ -135,16 +136,17 @@ def explain(recording: Recording) -> Explanation:
             named.append(broken)
     if not any(
         isinstance(finding, BlockingCallUnderLock) for finding in named
-    ):  # that explains who else is stuck
+    ):  # that explains the other blocked threads
         named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
     named += [*interleaved_messages(recording), *short_writes(recording)]
     named += [*duplicate_nicknames(recording), *terminal_injections(recording)]
     named += [cut for cut in split_characters(recording) if not cut.is_framed]
-    named += [glue for glue in glued(recording) if not glue.is_framed]
+    named += [found for found in coalesced_messages(recording) if not found.is_framed]
+    named += [found for found in split_messages(recording) if not found.is_framed]
     named += empty_sends(recording)
     return Explanation(named, recording.dropped)
 
 
 def stuck(recording: Recording) -> list[BlockedThread]:
-    """Return who has waited long to send; to wait for something to come is nothing special."""
+    """Return the threads that were blocked in send for long; to be blocked in recv or accept is normal."""
     return [wait for wait in blocked_threads(recording, STUCK) if wait.kind == "send"]

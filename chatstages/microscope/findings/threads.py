@@ -1,4 +1,4 @@
-"""Findings about threads: who waits too long, who turns in circles, who has died of somebody else's error."""
+"""Findings about threads: blocked for long, busy loops, uncaught exceptions, still running after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from chatstages.microscope.findings.evidence import Finding, same_error
 from chatstages.microscope.model.recording import Recording, TraceEvent
 from chatstages.microscope.model.snapshot import LIFETIME_KINDS, WAITING_KINDS
 
-EMPTY_RECVS = 5  # one after the other: nobody looks at what recv has returned
+EMPTY_RECVS = 5  # so many recvs of b"" on one socket are a busy loop
 
 
 @dataclass(frozen=True, repr=False)
 class BlockedThread(Finding):
-    """A thread that has waited long, or waits still."""
+    """A thread that was blocked for long, or still is."""
 
     kind: str
     seconds: float
@@ -23,26 +23,26 @@ class BlockedThread(Finding):
 
     def __str__(self) -> str:
         if self.still:
-            sentence = _("{thread} waits in {kind} on {thing}, for {seconds:.1f} s so far")
+            sentence = _("{thread} has been blocked in {kind} on {thing} for {seconds:.1f} s")
         else:
-            sentence = _("{thread} has waited {seconds:.1f} s in {kind} on {thing}")
+            sentence = _("{thread} was blocked in {kind} on {thing} for {seconds:.1f} s")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         if self.kind == "send":
             return _(
-                "The other end takes nothing, and the buffers are full. A limit on the time, or a queue, "
-                "helps."
+                "The peer is a slow consumer: it does not receive, and the send buffer is full "
+                "(backpressure). Set a timeout, or give each peer a bounded queue."
             )
         if self.kind == "acquire":
-            return _("Look at who holds the lock, and what it does in the meantime.")
-        return _("Nothing comes. Look at who should send, or connect; a limit on the time helps.")
+            return _("Look at which thread holds the lock, and what it does meanwhile.")
+        return _("Nothing arrives. Look at which peer should send or connect; a timeout helps.")
 
 
 def blocked_threads(recording: Recording, longer_than: float = 1.0) -> list[BlockedThread]:
-    """Return who has waited longer than so many seconds, in whatever it was, or waits so still."""
+    """Return the threads that were blocked in one call for more than `longer_than` seconds, or still are."""
     found = [
         BlockedThread((e.number,), e.thread, e.thing, e.file, e.line, e.kind, e.seconds, False)
         for e in recording.events
@@ -61,27 +61,28 @@ def blocked_threads(recording: Recording, longer_than: float = 1.0) -> list[Bloc
 
 @dataclass(frozen=True, repr=False)
 class BusyLoop(Finding):
-    """A recv that returned nothing again and again: the other side had closed, and nobody looked."""
+    """A recv that returned b"" again and again: the peer had closed, and the code does not check for it."""
 
     times: int
 
     def __str__(self) -> str:
-        sentence = _(
-            "{thread} turns in circles: recv on {thing} has returned b'' {times} times, one after the other"
-        )
+        sentence = _("Busy loop: recv on {thing} has returned b'' to {thread} {times} times in a row")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
-        return _("b'' means: the other side has closed. Look at it behind each recv, and leave the loop.")
+        """What to look at, and the fix."""
+        return _(
+            "b'' means that the peer has closed (end of stream). Check for it after each recv, "
+            "and leave the loop."
+        )
 
 
 def busy_loops(recording: Recording) -> list[BusyLoop]:
-    """Return every socket on which recv returned b"" again and again."""
+    """Return every socket on which recv returned b"" to one thread EMPTY_RECVS times or more."""
     things, empty = recording.things, defaultdict[tuple[str, str], list[TraceEvent]](list)
     for event in recording.events:
-        is_datagram = event.thing in things and things[event.thing].datagram  # that may be empty
+        is_datagram = event.thing in things and things[event.thing].datagram  # an empty datagram is a message
         if event.kind == "recv" and not event.data and not event.error and not is_datagram:
             empty[event.thread, event.thing].append(event)
     return [
@@ -101,46 +102,46 @@ class UncaughtException(Finding):
 
     def __str__(self) -> str:
         if self.in_pool:
-            sentence = _("A job of {thing} on {thread} was ended by an exception that nobody sees: {error}")
+            sentence = _("An exception ended a job of {thing} on {thread}, and nobody sees it: {error}")
         else:
-            sentence = _("{thread} was ended by an exception: {error}")
+            sentence = _("An uncaught exception ended {thread}: {error}")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         if self.error.startswith("UnicodeDecodeError"):
             return _(
-                "Who says that what recv brings ends where a character ends, or is UTF-8 at all? An "
-                "incremental decoder with errors='replace' bears both."
+                "What recv returns may end in the middle of a character, or be no UTF-8 at all. An "
+                "incremental decoder with errors='replace' handles both."
             )
         if self.after_end:
             return _(
-                "recv had returned b'' there: the other side has closed. Look at that behind each recv, "
-                "before anything is sent, and leave the loop."
+                "recv had returned b'' there before: the peer has closed. Check for that after each "
+                "recv, before anything is sent, and leave the loop."
             )
-        return _("Look at what can fail at that line, and whose fault it is; catch it there.")
+        return _("Look at what can fail at that line, and for which connection; catch the exception there.")
 
 
 def uncaught_exceptions(recording: Recording) -> list[UncaughtException]:
-    """Return every thread and every job that an exception has ended."""
+    """Return every exception that has ended a thread or a job of a pool."""
     found, last, read = [], dict[str, TraceEvent](), dict[str, TraceEvent]()
     asked = [event.error for event in recording.events if event.kind == "wait" and event.detail == "result"]
     for event in recording.events:
         if event.kind in LIFETIME_KINDS and event.error and not event.error.startswith("KeyboardInterrupt"):
-            here = last.get(event.thread, event)  # its place says more than that of the whole thread
+            here = last.get(event.thread, event)  # its line is more precise than that of the whole thread
             if not same_error(here.error, event.error) and event.thread == "main":
-                here = event  # of the main thread the very line is known
+                here = event  # of the main thread the exact line is known
             elif not same_error(here.error, event.error):
                 here = read.get(event.thread, here) if "Unicode" in event.error else here
             numbers = tuple(dict.fromkeys((here.number, event.number)))
             in_pool, heard = event.kind == "task", read.get(event.thread)
             if in_pool and any(not error or same_error(error, event.error) for error in asked):
-                continue  # somebody has asked for what became of a job: it is not lost
+                continue  # the program has asked for the result of a job, and got the exception
             after_end = bool(heard and not heard.data and not heard.error and heard.thing == here.thing)
             where = (numbers, event.thread, event.thing, here.file, here.line)
             found.append(UncaughtException(*where, event.error, in_pool, after_end))
-        if event.kind not in ("close", "release"):  # that is how it tidied up
+        if event.kind not in ("close", "release"):  # those are made while the exception propagates
             last[event.thread] = event
         if event.kind == "recv":
             read[event.thread] = event
@@ -149,32 +150,32 @@ def uncaught_exceptions(recording: Recording) -> list[UncaughtException]:
 
 @dataclass(frozen=True, repr=False)
 class UnhandledSendError(Finding):
-    """A send to somebody who had gone, which has ended the thread that served somebody else."""
+    """A send to a disconnected peer whose error ended the thread that served another client."""
 
-    served: str  # the socket of the one who pays for it
+    served: str  # the socket of that client
     error: str
 
     def __str__(self) -> str:
         sentence = _(
-            "{thread}, which served {served}, was ended by a send to somebody else, {thing}, who had gone: "
-            "{error}"
+            "{thread}, which served {served}, was ended by the error of a send to another peer, "
+            "{thing}, which had disconnected: {error}"
         )
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "An error belongs to the member on whom it happened. Catch it at this send, and take that "
-            "member off the list."
+            "The error concerns only the member to which the data was sent. Catch it at this "
+            "send, and remove that member from the list."
         )
 
 
 def unhandled_send_errors(recording: Recording) -> list[UnhandledSendError]:
-    """Return every send to a member that had left which has ended the sender's thread."""
+    """Return every send whose error ended the thread that made it for another client."""
     found: list[UnhandledSendError] = []
     failed: dict[str, TraceEvent] = {}
-    served: dict[str, str] = {}  # of each thread the socket from which it has last received something
+    served: dict[str, str] = {}  # by thread: the socket from which it has last received data
     for event in recording.events:
         if event.kind == "recv" and event.data:
             served[event.thread] = event.thing
@@ -195,28 +196,29 @@ def unhandled_send_errors(recording: Recording) -> list[UnhandledSendError]:
 
 @dataclass(frozen=True, repr=False)
 class LingeringThread(Finding):
-    """A thread that goes on after the main thread was interrupted.
+    """A thread that is still running after Ctrl-C has ended the main thread.
 
-    `thing` is what it waits for.
+    `thing` is what it is blocked on.
     """
 
     kind: str
 
     def __str__(self) -> str:
-        sentence = _("Ctrl-C has ended the main thread, but {thread} goes on: {kind} {thing}")
+        sentence = _("Ctrl-C ended the main thread, but {thread} is still running: {kind} {thing}")
         return sentence.format(**vars(self))
 
     @property
     def advice(self) -> str:
-        """What to look at, and what mends it."""
+        """What to look at, and the fix."""
         return _(
-            "A Ctrl-C strikes the main thread only. The others keep the process and its port alive: let one "
-            "“finally” stop the server: shut down what they wait on, then join them."
+            "Ctrl-C raises KeyboardInterrupt in the main thread only. The other threads keep the "
+            "process and its port alive. Stop the server in a “finally” (graceful shutdown): shut "
+            "down the sockets on which they are blocked, then join them."
         )
 
 
 def lingering_threads(recording: Recording) -> list[LingeringThread]:
-    """Return the threads that Python waits for, after a Ctrl-C that has ended the main thread."""
+    """Return the threads that keep the process alive after Ctrl-C has ended the main thread."""
     things, ended = recording.things, {e.thread: e for e in recording.events if e.kind == "run"}
     end = ended.get("main")
     if end is None or not end.error.startswith("KeyboardInterrupt"):

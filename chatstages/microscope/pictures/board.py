@@ -1,4 +1,4 @@
-"""Board: what each thread does, who has and who wants each lock, what is under way, why all is still."""
+"""Board: what each thread does, who holds and waits for each lock, bytes in flight, and deadlocks."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ MOST = 30  # threads, locks, connections that one picture shows
 
 
 class Entry(NamedTuple):
-    """A row of the board: a colour, what it is about, what is so, and for how long."""
+    """A row of the board: a colour, a label, a state, and for how long it has lasted."""
 
     style: str
     name: str
     words: str
     time: str = ""
     where: str = ""
-    load: int = 0  # bytes under way
+    load: int = 0  # bytes in flight
 
 
 def board(recording: Recording, at: int | None = None) -> Picture:
-    """Return what is so now, or when the event number `at` had just happened."""
+    """Return the picture of the present, or of the end of the event number `at`."""
     return show(recording, take_snapshot(recording) if at is None else History(recording).at(at))
 
 
@@ -57,7 +57,7 @@ def show(recording: Recording, snapshot: Snapshot) -> Picture:
         _("Connections"): list(connections(snapshot)),
     }
     reasons = alarms(snapshot, things)
-    notes = [_("{count} older events are forgotten.").format(count=recording.dropped)] * bool(
+    notes = [_("{count} older events were dropped.").format(count=recording.dropped)] * bool(
         recording.dropped
     )
     words = [f"⚠ {reason}" for reason in reasons]
@@ -103,23 +103,23 @@ def draw(entry: Entry, y: float) -> str:
 
 def threads(snapshot: Snapshot) -> Iterator[Entry]:
     """Yield a row for each thread."""
-    cycle = snapshot.deadlock()
+    deadlock = snapshot.deadlock()
     for thing in snapshot.threads:
         ongoing = snapshot.ongoing_calls.get(thing.label)
         held = snapshot.locks_held_by(thing.label)
         holding = "  " + _("(holds {lock})").format(lock=names(held)) if held else ""
         name = thing.label + (f" ({stable_name(thing)})" if stable_name(thing) else "")
         if ongoing is None:
-            yield Entry("run", name, _("at work") + holding)
+            yield Entry("run", name, _("running") + holding)
             continue
-        style = "bad-fill" if thing.label in cycle else state(ongoing)
+        style = "bad-fill" if thing.label in deadlock else state(ongoing)
         words = say(ongoing)
         where = place(ongoing.file, ongoing.line) if ongoing.file else ""
         yield Entry(style, name, words + holding, seconds(snapshot.time - ongoing.since), where)
 
 
 def locks(snapshot: Snapshot, things: dict[str, Thing]) -> Iterator[Entry]:
-    """Yield a row for each lock that somebody holds, or waits for."""
+    """Yield a row for each lock that a thread holds or waits for."""
     wanted = dict.fromkeys(
         [*snapshot.holders, *(d.thing for d in snapshot.ongoing_calls.values() if d.kind == "acquire")]
     )
@@ -142,12 +142,12 @@ def locks(snapshot: Snapshot, things: dict[str, Thing]) -> Iterator[Entry]:
 
 
 def connections(snapshot: Snapshot) -> Iterator[Entry]:
-    """Yield a row for each connection: the bytes that were sent and not yet received."""
+    """Yield a row for each connection, with its bytes in flight: sent, and not yet received."""
     for line in snapshot.connections:
         yield Entry(
             "send" if line.in_flight + line.in_flight_back else "wait",
             ends(line),
-            flying(line),
+            in_flight(line),
             load=line.in_flight + line.in_flight_back,
         )
 
@@ -157,22 +157,22 @@ def ends(line: Connection) -> str:
     return f"{line.one.label} ⇄ {line.other.label if line.other else '…'}"
 
 
-def flying(line: Connection) -> str:
-    """Return what is under way on a connection."""
+def in_flight(line: Connection) -> str:
+    """Return the bytes in flight on a connection, as text."""
     if line.other is None:
-        return _("the other end is not watched")
+        return _("the peer is not watched")
     ways = [(line.in_flight, line.other.label), (line.in_flight_back, line.one.label)]
     waiting = [
         _("{count:,} bytes for {socket}").format(count=count, socket=end) for count, end in ways if count
     ]
-    return told(_("under way"), listed(waiting)) if waiting else _("nothing under way")
+    return told(_("in flight"), listed(waiting)) if waiting else _("nothing in flight")
 
 
 def alarms(snapshot: Snapshot, things: dict[str, Thing]) -> list[str]:
-    """Return why something is frozen: a cycle, or somebody who waits for the network with a lock in hand."""
+    """Return why threads do not go on: a deadlock, and blocking calls under a lock that others wait for."""
     found = []
-    if cycle := snapshot.deadlock():
-        found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(cycle)))
+    if deadlock := snapshot.deadlock():
+        found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(deadlock)))
     for lock, (holder, _since) in snapshot.holders.items():
         ongoing, waiting = snapshot.ongoing_calls.get(holder), snapshot.waiters_for(lock)
         if not waiting or ongoing is None or ongoing.kind not in (*BLOCKING_KINDS, "select"):

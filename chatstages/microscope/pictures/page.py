@@ -1,4 +1,4 @@
-"""A page: all pictures of a recording in one file, which needs no network, and a slider that moves them."""
+"""A page: all pictures of a recording in one HTML file that needs no network, with a slider."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatstages.microscope.pictures.style import STYLE, missing, said
 from chatstages.microscope.pictures.timeline import timeline
 from chatstages.microscope.pictures.wire import wire
 
-MOST_STEPS = 300  # the newest; for each of them the page holds a board
-SILENT = ("select", "settimeout", "run")  # these are no steps of their own
+MOST_STEPS = 300  # the newest steps; the page holds a board for each
+SILENT = ("select", "settimeout", "run")  # the slider does not stop at these
 
 HERE = Path(__file__).parent
 PAGE_STYLE = (HERE / "page.css").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
 
 def page(recording: Recording) -> str:
-    """Return a page of HTML with every picture of the recording; it asks for nothing from anywhere."""
+    """Return a page of HTML with every picture of the recording; it loads nothing from anywhere."""
     steps = choose_steps(recording)
     left_out = len([event for event in recording.events if event.kind not in SILENT]) - len(steps)
     notes = missing(recording)
@@ -78,7 +78,7 @@ def choose_steps(recording: Recording) -> list[TraceEvent]:
 
 
 def facts(recording: Recording, steps: list[TraceEvent]) -> list[dict[str, object]]:
-    """Return what the page's script needs to know of each step."""
+    """Return, for the script of the page, the number, time, text and board of each step."""
     history = History(recording)
     return [
         {
@@ -92,7 +92,7 @@ def facts(recording: Recording, steps: list[TraceEvent]) -> list[dict[str, objec
 
 
 def place_in(steps: list[TraceEvent], event: TraceEvent) -> str:
-    """Return which of the steps that is."""
+    """Return the number of the step, from 1."""
     return f"{event.number - steps[0].number + 1}."
 
 
@@ -105,7 +105,7 @@ def tell(event: TraceEvent) -> str:
 
 
 def bar(steps: int) -> str:
-    """Return the slider with its buttons. The page opens at the end, where all is to be seen."""
+    """Return the slider with its buttons; it stands at the last step."""
     last, play, step = max(steps - 1, 0), escape(_("Play")), escape(_("Step"))
     return (
         f'<div id="bar"><button id="play">▶ {play}</button><button id="back">◀</button>'
@@ -115,7 +115,7 @@ def bar(steps: int) -> str:
 
 
 def zoom() -> str:
-    """Return the buttons that look closer at the timeline."""
+    """Return the buttons that zoom the timeline."""
     whole, how = escape(_("All")), escape(_("The wheel looks closer, too; drag to move."))
     return (
         f'<p><button id="closer">＋</button> <button id="farther">－</button> '

@@ -1,4 +1,4 @@
-"""What a timeline shows: for each thread when it waited, and for what, and when it held a lock."""
+"""The spans of a timeline: when each thread was blocked, and by what, and when it held a lock."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ State = Literal["run", "wait", "send", "lock", "hold"]
 
 
 class Span(NamedTuple):
-    """A stretch of time of one thread."""
+    """A state of one thread, from `begin` to `end` (nanoseconds)."""
 
     state: State
     begin: int
     end: int
     words: str
-    number: int  # of the event with which it ends; -1 while it lasts
-    event: TraceEvent | None  # that tells where
+    number: int  # of the event that ends it; -1 while it lasts
+    event: TraceEvent | None  # that has its line
     lasts: bool = False
     is_bad: bool = False  # part of a deadlock
 
 
 class Life(NamedTuple):
-    """A thread, from its beginning to its end, with its spans in the order in which they began."""
+    """A thread, from its beginning to its end, with its spans in the order of their beginnings."""
 
     thread: str
     begin: int
@@ -38,11 +38,11 @@ class Life(NamedTuple):
 
 
 def lifetimes(recording: Recording) -> tuple[list[Life], int]:
-    """Return the threads that were seen, and the time at which the picture ends."""
+    """Return all threads, and the time at which the picture ends."""
     events, things, ongoing = recording.events, recording.things, recording.ongoing_calls
     times = [event.ended for event in events] + [step.since for step in ongoing.values()]
     end = max(times, default=0)
-    if ongoing:  # what lasts still is to be seen, too
+    if ongoing:  # so that a state that still lasts has a width
         end = max(recording.now(), end + end // 8)
     spans: dict[str, list[Span]] = defaultdict(list)
     for event in events:
@@ -81,19 +81,19 @@ def blame(thread: str, span: Span, in_circle: set[tuple[str, str]]) -> Span:
 
 
 def state(step: OngoingCall) -> State:
-    """Return what kind of waiting that is."""
+    """Return the state of a thread that is in this call."""
     if step.kind == "acquire":
         return "lock"
     return "send" if step.kind == "send" else "wait"
 
 
 def waits_for(lock: str) -> str:
-    """Return in words that a thread waits for a lock."""
+    """Return the text for a thread that waits for a lock."""
     return _("waits for {lock}").format(lock=lock)
 
 
 def say(step: OngoingCall) -> str:
-    """Return in words what a thread waits for."""
+    """Return the text for a thread that is in this call."""
     if step.kind == "acquire":
         return waits_for(step.thing)
     if step.kind == "select":
@@ -102,7 +102,7 @@ def say(step: OngoingCall) -> str:
 
 
 def seconds(nanoseconds: int) -> str:
-    """Return a time as a person says it."""
+    """Return a time with a unit that suits its size."""
     if nanoseconds < 1_000_000:
         return f"{nanoseconds / 1e3:.0f} µs"
     if nanoseconds < 1_000_000_000:
@@ -111,7 +111,7 @@ def seconds(nanoseconds: int) -> str:
 
 
 def fold(words: list[str], longest: int = 6) -> list[str]:
-    """Return the words with what comes again and again said once: a, b, a, b becomes (a · b) ×2."""
+    """Return the words with repetitions counted: a, b, a, b becomes (a · b) ×2."""
     found, place = [], 0
     while place < len(words):
         size, times = 1, 1

@@ -1,4 +1,4 @@
-"""How the pictures look: colours by day and by night, lettering, and a frame around what was drawn.
+"""The style of all pictures: colours (light and dark), text, and a frame around the shapes.
 
 A picture is complete as it stands, without a script. What changes while a recording is stepped through bears
 the number of its event (`data-n`), so that `at`, or a page's script, can grey out what comes later.
@@ -36,7 +36,7 @@ RULES = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
 def variables(colours: dict[str, str]) -> str:
-    """Return a theme as variables of CSS."""
+    """Return a palette as CSS variables."""
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
@@ -52,7 +52,7 @@ STYLE = (
 
 
 class Picture:
-    """A picture, and the same in words."""
+    """A picture, as SVG and as text."""
 
     def __init__(self, shapes: str, words: str) -> None:
         self.shapes = shapes  # SVG, without its style
@@ -60,7 +60,7 @@ class Picture:
 
     @property
     def svg(self) -> str:
-        """The picture as SVG, whole: for a file, or for a page."""
+        """The picture as SVG with its style, for a file or a page."""
         return self.shapes.replace("<title>", f"<style>{STYLE}</style><title>", 1)
 
     def at(self, number: int) -> Picture:
@@ -114,7 +114,7 @@ def frame(kind: str, title: str, shapes: Iterable[str], width: float, height: fl
 
 
 def safe(text: str) -> str:
-    """Return `text` so that it shows as it is, and does nothing; on one line."""
+    """Return `text` escaped for SVG, on one line."""
     return escape(one_line(text))
 
 
@@ -142,7 +142,7 @@ def group(number: int, *shapes: str, hover: str = "") -> str:
 
 
 def shorten(words: str, most: float) -> str:
-    """Return `words`, cut to a width of so many letters."""
+    """Return `words`, shortened to a width of `most` columns."""
     words = one_line(words)
     if columns(words) <= most:
         return words
@@ -152,19 +152,19 @@ def shorten(words: str, most: float) -> str:
 
 
 def said(data: bytes, most: int = 200) -> str:
-    """Return bytes as a text to show on one line; what is no character, or only half of one, in hex."""
+    """Return bytes as text on one line; bytes that are no whole character in hex."""
     return one_line(data[: 4 * most].decode("utf-8", "backslashreplace").replace("\n", "⏎"))[:most]
 
 
 def stable_name(thing: Thing) -> str:
-    """Return a thread's own name, unless that says no more than its label, or changes from run to run."""
+    """Return a thread's own name, unless that says no more than its label or changes from run to run."""
     name = one_line(thing.name)
     is_dull = re.search(r"\d{4,}", name) or name in ("MainThread", thing.label) or name.startswith("Thread-")
     return "" if is_dull else name
 
 
 def parts(recording: Recording) -> dict[str, str]:
-    """Return what each thread is there for, in a word or two: its own name, or its function's."""
+    """Return the role of each thread: its own name, or that of its function."""
     found = {label: stable_name(thing) for label, thing in recording.things.items() if thing.what == "thread"}
     hints: dict[str, str] = {}
     for event in recording.events:
@@ -176,7 +176,7 @@ def parts(recording: Recording) -> dict[str, str]:
 
 
 def details(event: TraceEvent) -> str:
-    """Return what hovers over an event: nothing that changes from run to run."""
+    """Return the tooltip of an event, without anything that changes from run to run."""
     lines = [told(event.thread, f"{event.kind} {event.thing}")]
     if event.data:
         lines.append(_("{count} bytes: {text}").format(count=len(event.data), text=said(event.data)))
@@ -187,10 +187,10 @@ def details(event: TraceEvent) -> str:
 
 
 def missing(recording: Recording, left_out: int = 0) -> list[str]:
-    """Return what a picture has to say about what it does not show."""
+    """Return the notes on what a picture does not show."""
     notes = []
     if recording.dropped:
-        notes.append(_("{count} older events are forgotten.").format(count=recording.dropped))
+        notes.append(_("{count} older events were dropped.").format(count=recording.dropped))
     if left_out:
         notes.append(_("{count} older rows are left out.").format(count=left_out))
     return notes
