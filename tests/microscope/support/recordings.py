@@ -148,3 +148,25 @@ def frozen() -> Script:
     script.stuck(two, "acquire", lock, line=20)
     script.clock += 2_000 * MS
     return script
+
+
+def group(size: int) -> tuple[Script, list[str], list[tuple[str, str]]]:
+    """Write how a server starts, and so many clients come, each listened to by a thread of its own."""
+    script = Script()
+    listener = script.listener()
+    pairs = [script.connect(listener) for _each in range(size)]
+    threads = [script.thread("handle") for _each in pairs]
+    for thread, (client, server) in zip(threads, pairs, strict=True):
+        script.step("main", "send", client, data=b"!\n")
+        script.step(thread, "recv", server, data=b"!\n")
+    return script, threads, pairs
+
+
+def many_messages(count: int) -> Script:
+    """Write so many messages, each with its number."""
+    script = Script(max_events=10_000)
+    _threads, ((ann, there), _ben) = chat(script)
+    for number in range(count):
+        for kind, sock in (("send", ann), ("recv", there)):
+            script.step("main", kind, sock, data=b"<%d>" % number)  # type: ignore[arg-type]
+    return script

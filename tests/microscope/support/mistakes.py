@@ -1,134 +1,10 @@
-"""The classic mistakes, as learners write them: a group chat, and for each mistake what makes it wrong.
-
-Each is a whole program, which knows nothing of a microscope. `SLIPS` has the mended one and the wrong one;
-they differ in a line or two. In each, `until` waits for what the microscope can see of the other threads, and
-`pause` for what it cannot.
-"""
+"""The classic mistakes: for each a scene, and the line or two of the chat program that make it wrong."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-CHAT = r"""
-from contextlib import suppress
-from itertools import count
-from socket import (
-    SHUT_RDWR, SHUT_WR, SO_RCVBUF, SO_REUSEADDR, SO_SNDBUF, SOL_SOCKET, create_connection, socket
-)
-from threading import Lock, Thread
-from concurrent.futures import ThreadPoolExecutor
-
-SIZE = 4096
-lock = Lock()
-members, said, jobs, turns = [], [], [], count()
-
-
-def lines(conn):
-    rest = b""
-    while True:
-        data = conn.recv(SIZE)
-        if not data:
-            return
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
-
-
-def leave(conn):
-    with lock:
-        if conn in members:
-            members.remove(conn)
-
-
-def tell(line):
-    with lock:
-        everybody = list(members)
-    for member in everybody:
-        try:
-            member.sendall(line + b"\n")
-        except OSError:
-            leave(member)
-
-
-def serve(conn):
-    with conn:
-        for line in lines(conn):
-            said.append(line.decode(errors="replace"))
-            tell(line)
-        leave(conn)
-
-
-def open_door(port):
-    server = socket()
-    server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    try:
-        server.bind(("127.0.0.1", port))
-    except OSError:
-        server.close()
-        raise
-    server.listen()
-    return server
-
-
-def enter():
-    conn, address = door.accept()
-    conn.setsockopt(SOL_SOCKET, SO_SNDBUF, 1)
-    with lock:
-        members.append(conn)
-    start(conn)
-
-
-def start(conn):
-    thread = Thread(target=serve, args=(conn,))
-    jobs.append(thread.join)
-    thread.start()
-
-
-def come():
-    client = create_connection(door.getsockname())
-    enter()
-    return client
-
-
-def listen(client, heard):
-    for line in lines(client):
-        heard.append(line.decode(errors="replace"))
-
-
-def ear(client):
-    thread = Thread(target=listen, args=(client, []))
-    thread.start()
-    jobs.append(thread.join)
-
-
-def talk(client, line):
-    thread = Thread(target=client.sendall, args=(line,))
-    thread.start()
-    jobs.append(thread.join)
-
-
-def hear(client, end):
-    heard = data = b" "
-    while data and end + b"\n" not in heard:
-        data = client.recv(SIZE)
-        heard += data
-
-
-def close_all(*clients):
-    for client in clients:
-        with suppress(OSError):  # the server has been the first
-            client.shutdown(SHUT_WR)
-    for client in clients:
-        with suppress(OSError):
-            while client.recv(SIZE):
-                pass
-        client.close()
-    for job in jobs:
-        job()
-    door.close()
-
-
-door = open_door(0)
-"""
+from tests.microscope.support.chat_program import CHAT, replaced
 
 POOL = (
     """    thread = Thread(target=serve, args=(conn,))
@@ -143,33 +19,25 @@ pool = ThreadPoolExecutor(8)
 )
 
 
-class Slip(NamedTuple):
-    """A mistake: the number that it has in the list of mistakes, what `explain` is to name, and the code."""
+class Mistake(NamedTuple):
+    """A classic mistake: its number in the list of mistakes, the class of its finding, and the code."""
 
     number: int
     kind: str
-    scene: str  # what is played, behind the program
-    slip: tuple[tuple[str, str], ...]  # what is replaced by what, to make it wrong
-    both: tuple[tuple[str, str], ...] = ()  # what is replaced in the right one, too
-    also: tuple[str, ...] = ()  # what may be named in the right one, rightly
+    scene: str  # code that follows the program
+    change: tuple[tuple[str, str], ...]  # (fixed, broken) code
+    both: tuple[tuple[str, str], ...] = ()  # (old, new) code, replaced in both programs
+    also: tuple[str, ...] = ()  # what is rightly found in the fixed program
 
     @property
-    def mended(self) -> str:
-        """The program that is right."""
+    def fixed(self) -> str:
+        """The program without the mistake."""
         return replaced(CHAT + self.scene, self.both)
 
     @property
-    def wrong(self) -> str:
+    def broken(self) -> str:
         """The program with the mistake."""
-        return replaced(self.mended, self.slip)
-
-
-def replaced(text: str, changes: tuple[tuple[str, str], ...]) -> str:
-    """Return `text` with every change made; each must find its place, and only one."""
-    for old, new in changes:
-        assert text.count(old) == 1, (old, text.count(old))
-        text = text.replace(old, new)
-    return text
+        return replaced(self.fixed, self.change)
 
 
 NO_LINES = (r'*whole, rest = (rest + data).split(b"\n")', "whole = [data]")
@@ -189,8 +57,8 @@ TELL_UNDER_THE_LOCK = r"""    with lock:
             member.sendall(line + b"\n")
 """
 
-SLIPS = [
-    Slip(
+MISTAKES = [
+    Mistake(
         1,
         "CoalescedMessages",
         r"""
@@ -202,7 +70,7 @@ close_all(ann)
 """,
         (NO_LINES, (r'ann.sendall(text + b"\n")', "ann.sendall(text)"), ("            tell(line)\n", "")),
     ),
-    Slip(
+    Mistake(
         2,
         "EmptySend",
         r"""
@@ -214,7 +82,7 @@ close_all(ann)
 """,
         (("ann.shutdown(SHUT_WR)  # it ends", "ann.sendall(b'')"),),
     ),
-    Slip(
+    Mistake(
         3,
         "UncaughtException",
         r"""
@@ -225,7 +93,7 @@ close_all(ann)
         (NO_LINES, ('said.append(line.decode(errors="replace"))', "said.append(line.decode())")),
         both=(("SIZE = 4096", "SIZE = 4"),),
     ),
-    Slip(
+    Mistake(
         4,
         "AddressInUse",
         r"""
@@ -240,7 +108,7 @@ except OSError:
 """,
         (("    server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)\n", ""),),
     ),
-    Slip(
+    Mistake(
         5,
         "UseAfterClose",
         r"""
@@ -248,7 +116,7 @@ close_all(come())
 """,
         (("    thread.start()\n\n\ndef come", "    conn.close()\n    thread.start()\n\n\ndef come"),),
     ),
-    Slip(
+    Mistake(
         6,
         "BusyLoop",
         r"""
@@ -258,7 +126,7 @@ close_all(ann)
 """,
         (NO_END,),
     ),
-    Slip(
+    Mistake(
         7,
         "UnhandledSendError",
         r"""
@@ -270,7 +138,7 @@ close_all(ann)
 """,
         (STAYS, (TELL, '    for member in list(members):\n        member.sendall(line + b"\\n")\n')),
     ),
-    Slip(
+    Mistake(
         8,
         "SkippedRecipient",
         r"""
@@ -289,7 +157,7 @@ close_all(ann, ben)
         (("everybody = list(members)", "everybody = members"),),
         both=(STAYS,),
     ),
-    Slip(
+    Mistake(
         9,
         "UncaughtException",
         r"""
@@ -304,7 +172,7 @@ ben.close()
 """,
         (('        heard.append(line.decode(errors="replace"))', "        heard.append(line.decode())"),),
     ),
-    Slip(
+    Mistake(
         10,
         "ClosedWhileBlocked",
         r"""
@@ -320,7 +188,7 @@ close_all()
 """,
         (("ann.shutdown(SHUT_RDWR)\n", ""), ("jobs[0]()  # the server has seen it\n", "")),
     ),
-    Slip(
+    Mistake(
         11,
         "BusyLoop",
         r"""
@@ -332,7 +200,7 @@ ann.close()
 """,
         (NO_END,),
     ),
-    Slip(
+    Mistake(
         12,
         "UnsharedLock",
         r"""
@@ -344,7 +212,7 @@ close_all(ann, ben)
 """,
         (("def tell(line):\n", "def tell(line):\n    lock = Lock()\n"),),
     ),
-    Slip(
+    Mistake(
         13,
         "PoolPerClient",
         r"""
@@ -354,7 +222,7 @@ pool.shutdown()
         (("pool.submit(serve, conn)", "ThreadPoolExecutor(8).submit(serve, conn)"),),
         both=(POOL,),
     ),
-    Slip(
+    Mistake(
         13,
         "ExhaustedPool",
         r"""
@@ -369,7 +237,7 @@ pool.shutdown()
         (("ThreadPoolExecutor(8)", "ThreadPoolExecutor(2)"),),
         both=(POOL,),
     ),
-    Slip(
+    Mistake(
         14,
         "BlockingCallUnderLock",
         r"""
@@ -402,7 +270,7 @@ ben.close()
         ),
         also=("BlockedThread",),  # the sleeper is there still; but nobody else has to wait
     ),
-    Slip(
+    Mistake(
         15,
         "InterleavedMessages",
         r"""
@@ -425,7 +293,7 @@ for client in ann, ben, eve:
             (TELL, "    with lock:\n        for member in members:\n            member.sendall(line)\n"),
         ),
     ),
-    Slip(
+    Mistake(
         16,
         "UnreleasedLock",
         r"""
@@ -441,7 +309,7 @@ close_all(ann)
             ),
         ),
     ),
-    Slip(
+    Mistake(
         17,
         "ShortWrite",
         r"""
@@ -455,7 +323,7 @@ ann.close()
 """,
         (("member.sendall(", "member.settimeout(20)\n            member.send("),),
     ),
-    Slip(
+    Mistake(
         18,
         "DuplicateNickname",
         r"""
@@ -469,7 +337,7 @@ close_all(ann, ben)
         (('tell(b"%d: " % conn.fileno() + line)', "tell(line)"),),
         both=(("tell(line)\n", 'tell(b"%d: " % conn.fileno() + line)\n'),),
     ),
-    Slip(
+    Mistake(
         18,
         "TerminalInjection",
         r"""
@@ -483,33 +351,3 @@ close_all(ann, ben)
         both=(("tell(line)\n", 'tell(line.replace(b"\\x1b", b"?"))\n'),),
     ),
 ]
-
-# Not played here, but run, and stopped with Ctrl-C.
-STOPPED = r"""
-from socket import SHUT_RDWR, create_server
-from threading import Thread
-
-door = create_server(("127.0.0.1", 0))
-threads = []
-
-
-def serve(conn):
-    with conn:
-        while conn.recv(4096):
-            pass
-
-
-try:
-    print(door.getsockname()[1], flush=True)
-    while True:
-        conn, address = door.accept()
-        threads.append((Thread(target=serve, args=(conn,)), conn))
-        threads[-1][0].start()
-        print("joined", flush=True)
-finally:
-    door.close()
-    for thread, conn in threads:
-        conn.shutdown(SHUT_RDWR)
-        thread.join()
-"""
-LEFT = STOPPED[: STOPPED.index("finally:")].replace("try:", "if True:")

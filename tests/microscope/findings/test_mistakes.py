@@ -1,4 +1,4 @@
-"""The classic mistakes, as learners write them: each is named, and nothing where it is mended."""
+"""Each classic mistake is found, and nothing in the same program with the fix."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
-from tests import slips
-from tests.slips import SLIPS, Slip
+from tests.microscope.support.chat_program import LEFT, STOPPED
+from tests.microscope.support.mistakes import MISTAKES, Mistake
 from tests.support import PATIENCE
 
 MOMENT = 0.1  # seconds: a call that the microscope sees begin has then surely come to the system
@@ -37,32 +37,34 @@ def play(source: str, file: Path) -> Scope:
     return scope
 
 
-def each(slip: Slip) -> str:
+def each(mistake: Mistake) -> str:
     """Return a name for the test."""
-    return f"{slip.number}-{slip.kind}"
+    return f"{mistake.number}-{mistake.kind}"
 
 
-@pytest.mark.parametrize("slip", SLIPS, ids=each)
-def test_a_classic_mistake_is_named(slip: Slip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mistake", MISTAKES, ids=each)
+def test_a_classic_mistake_is_named(
+    mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a line of the program, and what to look at."""
     monkeypatch.setattr("threading.excepthook", lambda _failure: None)
-    scope = play(slip.wrong, tmp_path / "chat.py")
-    named = [finding for finding in explain(scope.recording) if type(finding).__name__ == slip.kind]
+    scope = play(mistake.broken, tmp_path / "chat.py")
+    named = [finding for finding in explain(scope.recording) if type(finding).__name__ == mistake.kind]
     assert named, repr(scope.explain())
     assert Path(named[0].file).name == "chat.py"
     assert named[0].line
     assert named[0].advice
 
 
-@pytest.mark.parametrize("slip", SLIPS, ids=each)
-def test_nothing_is_named_where_it_is_mended(
-    slip: Slip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mistake", MISTAKES, ids=each)
+def test_nothing_is_named_in_the_fixed_program(
+    mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same program, without the slip."""
+    """The same program, without the mistake."""
     monkeypatch.setattr("threading.excepthook", lambda _failure: None)
-    scope = play(slip.mended, tmp_path / "chat.py")
+    scope = play(mistake.fixed, tmp_path / "chat.py")
     named = {type(finding).__name__ for finding in explain(scope.recording)}
-    assert named <= set(slip.also), repr(scope.explain())
+    assert named <= set(mistake.also), repr(scope.explain())
 
 
 def stop_with_ctrl_c(tmp_path: Path, source: str, again: bool) -> Scope:
@@ -93,11 +95,11 @@ def stop_with_ctrl_c(tmp_path: Path, source: str, again: bool) -> Scope:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
 def test_a_server_that_ctrl_c_does_not_stop_is_named(tmp_path: Path) -> None:
     """With the thread that keeps it alive; and not where it stops."""
-    left = explain(stop_with_ctrl_c(tmp_path, slips.LEFT, again=True).recording)
+    left = explain(stop_with_ctrl_c(tmp_path, LEFT, again=True).recording)
     assert [type(finding).__name__ for finding in left] == ["LingeringThread"]
     (finding,) = left
     assert (finding.thread, Path(finding.file).name) == ("thread 1", "server.py")
-    assert not explain(stop_with_ctrl_c(tmp_path, slips.STOPPED, again=False).recording)
+    assert not explain(stop_with_ctrl_c(tmp_path, STOPPED, again=False).recording)
 
 
 def test_a_cell_that_was_interrupted() -> None:
