@@ -17,16 +17,8 @@ from chatstages.microscope.model.snapshot import (
     take_snapshot,
 )
 from chatstages.microscope.pictures.spans import say, seconds, state
-from chatstages.microscope.pictures.style import (
-    MARGIN,
-    TOP,
-    Picture,
-    box,
-    frame,
-    label,
-    shorten,
-    stable_name,
-)
+from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, frame, stable_name
+from chatstages.svg import box, label, shorten
 
 WIDTH, ROW = 1160, 34
 MOST = 30  # threads, locks, connections that one picture shows

@@ -10,20 +10,8 @@ from chatstages.locale import _
 from chatstages.microscope.findings.wording import listed, told
 from chatstages.microscope.model.recording import Recording, Thing
 from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
-from chatstages.microscope.pictures.style import (
-    LETTER,
-    MARGIN,
-    Picture,
-    details,
-    frame,
-    group,
-    label,
-    missing,
-    parts,
-    safe,
-    shorten,
-    stroke,
-)
+from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, group, missing, parts
+from chatstages.svg import LETTER, label, safe, shorten, stroke
 from chatstages.wire import columns
 
 LANE, NARROW = 230, 180  # from one lane to the next, few or many

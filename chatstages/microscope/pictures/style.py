@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 
+from chatstages import svg
 from chatstages.locale import _
 from chatstages.microscope.findings.wording import place, told
 from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
-from chatstages.wire import clean, columns, one_line
+from chatstages.svg import DARK, LIGHT, label, tooltip
+from chatstages.wire import clean, one_line
 
-LETTER = 9.2  # the width of a letter, about; a Chinese character takes two
 MARGIN = 20
 TOP = 64  # where the first shape may begin, below the title
 
-LIGHT = {
-    "ink": "#1f2328", "soft": "#59636e", "grid": "#d0d7de", "back": "#ffffff", "card": "#f3f5f7",
+DAY = LIGHT | {
+    "soft": "#59636e", "grid": "#d0d7de", "card": "#f3f5f7",
     "run": "#5fb878", "wait": "#c3d3e6", "send": "#f0a93b", "lock": "#e8590c", "hold": "#8250df",
-    "held": "#ffffff", "bad": "#cf222e", "dead": "#cf222e",
-    "one": "#0969da", "two": "#bc4c00", "mark": "#fff1c2",
+    "held": "#ffffff", "bad": "#cf222e", "dead": "#cf222e", "mark": "#fff1c2",
 }  # fmt: skip
-DARK = {
-    "ink": "#e6edf3", "soft": "#9da7b1", "grid": "#3d444d", "back": "#16181d", "card": "#22262d",
+NIGHT = DARK | {
+    "soft": "#9da7b1", "grid": "#3d444d", "card": "#22262d",
     "run": "#2f8f4a", "wait": "#33475e", "send": "#b26a00", "lock": "#d9480f", "hold": "#9a6df0",
-    "held": "#ffffff", "bad": "#ff7b72", "dead": "#da3633",
-    "one": "#58a6ff", "two": "#f0883e", "mark": "#4b3a00",
+    "held": "#ffffff", "bad": "#ff7b72", "dead": "#da3633", "mark": "#4b3a00",
 }  # fmt: skip
 RULES = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
@@ -42,12 +40,12 @@ def variables(colours: dict[str, str]) -> str:
 
 # The system's choice first; then what JupyterLab and VS Code say about their own pages, which may differ.
 STYLE = (
-    f".cs-scope{{{variables(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{.cs-scope{{{variables(DARK)}}}}}"
+    f".cs-scope{{{variables(DAY)}}}"
+    f"@media(prefers-color-scheme:dark){{.cs-scope{{{variables(NIGHT)}}}}}"
     f"[data-jp-theme-light=true] .cs-scope,.vscode-light .cs-scope"
-    f"{{{variables(LIGHT)}--back:var(--jp-layout-color0,#fff)}}"
+    f"{{{variables(DAY)}--back:var(--jp-layout-color0,#fff)}}"
     f"[data-jp-theme-light=false] .cs-scope,.vscode-dark .cs-scope"
-    f"{{{variables(DARK)}--back:var(--jp-layout-color0,#16181d)}}"
+    f"{{{variables(NIGHT)}--back:var(--jp-layout-color0,#16181d)}}"
 ) + RULES
 
 
@@ -99,56 +97,15 @@ class Picture:
 
 
 def frame(kind: str, title: str, shapes: Iterable[str], width: float, height: float, more: str = "") -> str:
-    """Return a whole picture, without its style."""
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="cs-scope cs-{kind}" role="img" '
-            f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"{more}>',
-            f"<title>{safe(title)}</title>",
-            f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>',
-            label(MARGIN, 32, title, "title"),
-            *shapes,
-            "</svg>",
-        ]
-    )
-
-
-def safe(text: str) -> str:
-    """Return `text` escaped for SVG, on one line."""
-    return escape(one_line(text))
-
-
-def label(x: float, y: float, words: str, style: str = "", hover: str = "") -> str:
-    """Return a line of text."""
-    more = f"<title>{escape(clean(hover))}</title>" if hover else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{safe(words)}{more}</text>'
-
-
-def box(x: float, y: float, width: float, height: float, style: str, hover: str = "", more: str = "") -> str:
-    """Return a rectangle."""
-    inside = f"<title>{escape(clean(hover))}</title>" if hover else ""
-    size = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{height:.1f}"'
-    return f'<rect {size} class="{style}"{more}>{inside}</rect>'
-
-
-def stroke(x: float, y: float, to_x: float, to_y: float, style: str) -> str:
-    """Return a straight line."""
-    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="{style}"/>'
+    """Return a whole picture with its title, without its style."""
+    size = f' width="{width:.0f}" height="{height:.0f}"{more}'
+    drawn = [label(MARGIN, 32, title, "title"), *shapes]
+    return svg.frame(f"cs-scope cs-{kind}", title, drawn, width, height, attributes=size)
 
 
 def group(number: int, *shapes: str, hover: str = "") -> str:
     """Return shapes that belong to the event `number`."""
-    return f'<g data-n="{number}"><title>{escape(clean(hover))}</title>{"".join(shapes)}</g>'
-
-
-def shorten(words: str, most: float) -> str:
-    """Return `words`, shortened to a width of `most` columns."""
-    words = one_line(words)
-    if columns(words) <= most:
-        return words
-    while words and columns(words) > most - 1:
-        words = words[:-1]
-    return words + "…"
+    return f'<g data-n="{number}">{tooltip(hover)}{"".join(shapes)}</g>'
 
 
 def said(data: bytes, most: int = 200) -> str:

@@ -6,19 +6,8 @@ from chatstages.locale import _
 from chatstages.microscope.findings.wording import told
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
-from chatstages.microscope.pictures.style import (
-    LETTER,
-    MARGIN,
-    Picture,
-    box,
-    details,
-    frame,
-    label,
-    missing,
-    parts,
-    shorten,
-    stroke,
-)
+from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, missing, parts
+from chatstages.svg import LETTER, box, label, shorten, stroke
 from chatstages.wire import columns
 
 WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars

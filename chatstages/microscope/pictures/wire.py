@@ -11,17 +11,8 @@ from typing import NamedTuple
 from chatstages.locale import _
 from chatstages.microscope.model.recording import Recording, TraceEvent
 from chatstages.microscope.model.streams import Stream, character_splits, streams
-from chatstages.microscope.pictures.style import (
-    MARGIN,
-    TOP,
-    Picture,
-    box,
-    details,
-    frame,
-    group,
-    label,
-    missing,
-)
+from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, details, frame, group, missing
+from chatstages.svg import box, label
 from chatstages.wire import clean
 
 PER_ROW = 16  # bytes

@@ -100,7 +100,7 @@ def test_a_finalizer_and_a_signal_handler_may_come_in_between() -> None:
 
 
 def test_the_line_of_the_caller_is_the_learners() -> None:
-    """File, line and function, also when the call goes through the standard library or the rest of this package."""
+    """File, line and function, also when the call goes through the standard library or this package."""
     with microscope() as scope, connection() as (client, conn):
         with client.makefile("wb") as file:
             file.write(b"hello\n")
