@@ -116,7 +116,7 @@ def test_a_live_board_and_a_recording_to_play(open_notebook: Callable[..., Page]
     page.run(0, 0)
     page.page.locator("svg text", has_text="waits for lock 1").wait_for()
     page.run(1, 1)
-    page.page.locator("svg text", has_text="under way: 5 bytes for socket 2").wait_for()
+    page.page.locator("svg text", has_text="in flight: 5 bytes for socket 2").wait_for()
     assert page.page.locator("svg text", has_text="waits for lock 1").count() == 0
     page.picture(f"{front_end}-board")
     page.run(2, 3)

@@ -13,14 +13,20 @@ from chatstages.microscope import microscope
 from chatstages.microscope.probes.code_filter import is_included
 
 
-def test_what_is_of_interest_by_default() -> None:
-    """The learner's own code and the lessons; not the standard library, what pip has installed, or us."""
+def test_what_is_watched_by_default() -> None:
+    """The learner's own code and the lessons; not the standard library, packages, or our other modules."""
     package = Path(stage4_broadcast.__file__).parent
-    for name in ("stage1_oneshot.py", "faults/closed_too_early.py", "lab/asyncio_room.py"):
+    for name in (
+        "stage1_oneshot.py",
+        "stage5_pool/room.py",
+        "faults/closed_too_early.py",
+        "lab/asyncio_room.py",
+    ):
         assert is_included(str(package / name))
     assert is_included(__file__)
     for file in (
         package / "listener.py",
+        package / "runtime/sockets.py",
         package / "lab/rig.py",
         Path(socket.__file__),
         Path(pytest.__file__),
@@ -29,7 +35,7 @@ def test_what_is_of_interest_by_default() -> None:
     assert not is_included("<frozen runpy>")
 
 
-def test_a_module_given_by_name_is_of_interest() -> None:
+def test_a_module_given_by_name_is_watched() -> None:
     """`microscope(queue)` looks into the queue, too."""
     with microscope(queue) as scope:
         channel: queue.Queue[int] = queue.Queue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import socket
 import threading
 import traceback
@@ -12,6 +13,7 @@ import pytest
 
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.model.recording import TraceEvent
+from tests.microscope.support import stoppable
 from tests.microscope.support.stoppable import STOPPABLE, StoppableSocket, Stopped
 from tests.support import PATIENCE
 
@@ -63,10 +65,22 @@ def record_echo(cls: type[socket.socket]) -> Scope:
 @every_form
 def test_an_echo_server_is_recorded_as_with_plain_sockets(cls: type[StoppableSocket]) -> None:
     """The same events, on the same lines, in the same order on each thread."""
-    plain, stoppable = record_echo(socket.socket), record_echo(cls)
+    plain, found = record_echo(socket.socket), record_echo(cls)
     for thread in ("main", "thread 1"):
-        assert facts(stoppable.of(thread=thread)) == facts(plain.of(thread=thread))
-    assert stoppable.things.keys() == plain.things.keys()
+        assert facts(found.of(thread=thread)) == facts(plain.of(thread=thread))
+    assert found.things.keys() == plain.things.keys()
+
+
+def test_a_subclass_in_an_installed_package_is_recorded_in_the_same_way(tmp_path: Path) -> None:
+    """Its own code is not watched; its callers' is."""
+    file = tmp_path / "site-packages" / "stoppable.py"
+    file.parent.mkdir()
+    file.write_text(Path(stoppable.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    installed = runpy.run_path(str(file))
+    plain, found = record_echo(socket.socket), record_echo(installed["StoppableSocket"])
+    for thread in ("main", "thread 1"):
+        assert facts(found.of(thread=thread)) == facts(plain.of(thread=thread))
+    assert found.things.keys() == plain.things.keys()
 
 
 @every_form
@@ -146,11 +160,11 @@ def record_chat(cls: type[socket.socket]) -> Scope:
 @every_form
 def test_a_chat_server_has_the_pictures_and_findings_of_plain_sockets(cls: type[StoppableSocket]) -> None:
     """Who says what to whom, and nothing suspicious."""
-    plain, stoppable = record_chat(socket.socket), record_chat(cls)
+    plain, found = record_chat(socket.socket), record_chat(cls)
     for lanes in ("threads", "endpoints"):
-        assert said(stoppable, lanes) == said(plain, lanes)
-    assert stoppable.wire().text == plain.wire().text
-    assert repr(stoppable.explain()) == repr(plain.explain())
+        assert said(found, lanes) == said(plain, lanes)
+    assert found.wire().text == plain.wire().text
+    assert repr(found.explain()) == repr(plain.explain())
 
 
 def said(scope: Scope, lanes: str) -> list[str]:
