@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from html import escape
 from typing import NamedTuple
 
+from chatstages import svg
+from chatstages.svg import DARK, FONT, LIGHT, box, label, safe, stroke
 from chatstages.text import columns
 
 WIDTH = 1000  # of the picture; all lengths are in its own units
@@ -17,18 +18,21 @@ CAPTIONS = 230  # of the numbers behind them
 TEXT_BAR = 40  # characters of the longest bar of the text form
 
 # The first is ours; the others can be told apart by those who see no red or no green, too.
-COLOURS = ("#0969da", "#bc4c00", "#8250df", "#1a7f37", "#cf222e", "#9a6700", "#57606a")
-DARK_COLOURS = ("#58a6ff", "#f0883e", "#bc8cff", "#3fb950", "#ff7b72", "#d29922", "#8b949e")
+COLOURS = (LIGHT["one"], LIGHT["two"], "#8250df", "#1a7f37", "#cf222e", "#9a6700", "#57606a")
+DARK_COLOURS = (DARK["one"], DARK["two"], "#bc8cff", "#3fb950", "#ff7b72", "#d29922", "#8b949e")
 
 # All of it within .cs-bench: a picture that stands in a page must not dress other pictures there.
-STYLE = """
-.cs-bench text{fill:#1f2328;font-family:system-ui,"Noto Sans CJK SC",sans-serif;font-size:22px}
-.cs-bench .title{font-size:26px;font-weight:600} .cs-bench .note{font-size:17px;opacity:.75}
-.cs-bench .end{text-anchor:end} .cs-bench .middle{text-anchor:middle}
-.cs-bench .back{fill:#ffffff} .cs-bench .bar{fill:#8c959f} .cs-bench .grid{stroke:#8c959f;opacity:.35}
-.cs-bench .line{fill:none;stroke-width:4;stroke-linejoin:round}
+STYLE = f"""
+.cs-bench text{{fill:{LIGHT["ink"]};font-family:{FONT};font-size:22px}}
+.cs-bench .title{{font-size:26px;font-weight:600}} .cs-bench .note{{font-size:17px;opacity:.75}}
+.cs-bench .end{{text-anchor:end}} .cs-bench .middle{{text-anchor:middle}}
+.cs-bench .back{{fill:{LIGHT["back"]}}} .cs-bench .bar{{fill:#8c959f}}
+.cs-bench .grid{{stroke:#8c959f;opacity:.35}}
+.cs-bench .line{{fill:none;stroke-width:4;stroke-linejoin:round}}
 """
-DARK_STYLE = ".cs-bench .back{fill:#16181d} .cs-bench text{fill:#e6edf3} .cs-bench .bar{fill:#6e7681}\n"
+DARK_STYLE = f""".cs-bench .back{{fill:{DARK["back"]}}} .cs-bench text{{fill:{DARK["ink"]}}}
+.cs-bench .bar{{fill:#6e7681}}
+"""
 
 
 class Bar(NamedTuple):
@@ -49,14 +53,14 @@ def draw_bars(title: str, bars: list[Bar], notes: list[str]) -> str:
         left = MARGIN + LABELS
         colour = "bar c0" if bar.is_ours else "bar"
         shapes += [
-            text(left - 14, top + 24, bar.name, "end"),
-            f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{ROW - 14}" rx="3" class="{colour}"/>',
-            text(left + length + 12, top + 24, bar.caption),
+            label(left - 14, top + 24, bar.name, "end"),
+            box(left, top, length, ROW - 14, colour, more=' rx="3"'),
+            label(left + length + 12, top + 24, bar.caption),
         ]
         top += ROW
     for note in notes:
         top += 25
-        shapes.append(text(MARGIN, top, note, "note"))
+        shapes.append(label(MARGIN, top, note, "note"))
     return frame(title, shapes, top + MARGIN, [f"{bar.name}: {bar.caption}" for bar in bars])
 
 
@@ -81,18 +85,18 @@ def draw_curves(title: str, x_name: str, y_name: str, curves: Curves) -> str:
     x_axis = Axis([x for x, _y in points], left, right)
     y_axis = Axis([y for _x, y in points], bottom, top)
     shapes = [
-        text(left, top - 16, y_name, "note"),
-        text((left + right) / 2, bottom + 62, x_name, "middle note"),
+        label(left, top - 16, y_name, "note"),
+        label((left + right) / 2, bottom + 62, x_name, "middle note"),
     ]
     for tick, x in x_axis.ticks():
-        shapes += [line(x, top, x, bottom), text(x, bottom + 32, f"{tick:,g}", "middle")]
+        shapes += [stroke(x, top, x, bottom, "grid"), label(x, bottom + 32, f"{tick:,g}", "middle")]
     for tick, y in y_axis.ticks():
-        shapes += [line(left, y, right, y), text(left - 12, y + 8, f"{tick:,g}", "end")]
+        shapes += [stroke(left, y, right, y, "grid"), label(left - 12, y + 8, f"{tick:,g}", "end")]
     places = spread_out([y_axis.place(curve[-1][1]) for curve in curves.values()], 26)
     for number, ((name, curve), place) in enumerate(zip(curves.items(), places, strict=True)):
         path = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in curve)
         shapes.append(f'<polyline points="{path}" class="line s{number % len(COLOURS)}"/>')
-        shapes.append(text(x_axis.place(curve[-1][0]) + 10, place + 7, name, f"c{number % len(COLOURS)}"))
+        shapes.append(label(x_axis.place(curve[-1][0]) + 10, place + 7, name, f"c{number % len(COLOURS)}"))
     return frame(title, shapes, bottom + 90, list(curves))
 
 
@@ -127,32 +131,12 @@ def frame(title: str, shapes: Iterable[str], height: float, descriptions: list[s
     """Return a whole picture; `descriptions` are for those who hear it rather than see it."""
     style = STYLE + colours(COLOURS)
     style += "@media (prefers-color-scheme:dark){\n" + DARK_STYLE + colours(DARK_COLOURS) + "}"
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="cs-bench" role="img" '
-            f'viewBox="0 0 {WIDTH} {height:.0f}">',
-            f"<title>{escape(title)}</title>",
-            f"<desc>{escape('; '.join(descriptions))}</desc>",
-            f"<style>{style}</style>",
-            f'<rect class="back" width="{WIDTH}" height="{height:.0f}"/>',
-            text(MARGIN, MARGIN + 22, title, "title"),
-            *shapes,
-            "</svg>\n",
-        ]
-    )
+    head = [f"<desc>{safe('; '.join(descriptions))}</desc>", f"<style>{style}</style>"]
+    drawn = [label(MARGIN, MARGIN + 22, title, "title"), *shapes]
+    return svg.frame("cs-bench", title, drawn, WIDTH, height, head=head) + "\n"
 
 
 def colours(palette: Iterable[str]) -> str:
     """Return the styles of things that have a colour of their own (c), and of lines (s)."""
     pairs = (f".cs-bench .c{n}{{fill:{c}}} .cs-bench .s{n}{{stroke:{c}}}\n" for n, c in enumerate(palette))
     return "".join(pairs)
-
-
-def text(x: float, y: float, words: str, style: str = "") -> str:
-    """Return a line of text."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(words)}</text>'
-
-
-def line(x: float, y: float, to_x: float, to_y: float) -> str:
-    """Return a line of the grid."""
-    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="grid"/>'

@@ -10,20 +10,20 @@ import ipywidgets
 from chatstages.i18n import _
 from chatstages.lab.painter import PAUSE, painter
 from chatstages.lab.widgets import FONT, as_html
-from chatstages.microscope.moment import Past, now
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import History, take_snapshot
 from chatstages.microscope.pictures.board import show
 from chatstages.microscope.pictures.page import choose_steps, tell
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import Picture
 from chatstages.microscope.pictures.timeline import timeline
 from chatstages.microscope.pictures.wire import wire
-from chatstages.microscope.recording import Event, Recording
 
 STEP = 600  # ms between two steps while it plays
 
 
 class Board(ipywidgets.VBox):  # type: ignore[misc]
-    """What every thread is doing now, who holds and who waits for each lock, what is under way.
+    """What every thread is ongoing now, who holds and who waits for each lock, what is under way.
 
     It follows the recording until `stop` is called; any thread may call that. It may also be used in a
     `with` block.
@@ -41,7 +41,7 @@ class Board(ipywidgets.VBox):  # type: ignore[misc]
         self._thread.start()
 
     def __repr__(self) -> str:
-        return show(self._recording, now(self._recording)).text
+        return show(self._recording, take_snapshot(self._recording)).text
 
     def stop(self) -> None:
         """Follow the recording no longer; the last picture stays."""
@@ -53,7 +53,7 @@ class Board(ipywidgets.VBox):  # type: ignore[misc]
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
         with self._drawing:
-            html = shown(show(self._recording, now(self._recording)))
+            html = shown(show(self._recording, take_snapshot(self._recording)))
             if html == self._html.value:
                 return 0
             self._html.value = html
@@ -81,10 +81,10 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._steps = choose_steps(recording)
-        self._past = Past(recording)
+        self._past = History(recording)
         self._said = ipywidgets.HTML()
         self._tabs = ipywidgets.Tab([ipywidgets.HTML() for _each in range(4)])
-        self._pictures: dict[str, Callable[[Event], Picture]] = self._make_pictures()
+        self._pictures: dict[str, Callable[[TraceEvent], Picture]] = self._make_pictures()
         for number, title in enumerate(self._pictures):
             self._tabs.set_title(number, title)
         last = max(len(self._steps) - 1, 0)
@@ -105,7 +105,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
     def draw(self) -> None:
         """Show the step at which the slider stands: what it was, and the picture that is open."""
         if not self._steps:
-            self._said.value = shown(show(self._recording, now(self._recording)))
+            self._said.value = shown(show(self._recording, take_snapshot(self._recording)))
             return
         step = self._steps[self.slider.value]
         self._said.value = f'<div style="{FONT}">{as_html(tell(step))}</div>'
@@ -113,7 +113,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
         picture = list(self._pictures.values())[number](step)
         self._tabs.children[number].value = shown(picture)
 
-    def _make_pictures(self) -> dict[str, Callable[[Event], Picture]]:
+    def _make_pictures(self) -> dict[str, Callable[[TraceEvent], Picture]]:
         """Return what draws each picture as it was at a step."""
         said, data, bars = sequence(self._recording), wire(self._recording), timeline(self._recording)
         return {

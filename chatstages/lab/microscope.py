@@ -14,7 +14,7 @@ from typing import Any
 
 from chatstages.i18n import _
 from chatstages.microscope import Scope, load, microscope
-from chatstages.microscope.patches import without_our_frame
+from chatstages.microscope.probes.patches import without_our_frame
 
 __all__ = ["Scope", "load", "microscope", "register"]
 

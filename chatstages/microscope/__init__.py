@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from chatstages.microscope.interest import NOWHERE
-from chatstages.microscope.recorder import Recorder
-from chatstages.microscope.recording import MAX_BYTES, MAX_EVENTS, Recording
+from chatstages.microscope.model.recording import MAX_BYTES, MAX_EVENTS, Recording
+from chatstages.microscope.model.trace import load
+from chatstages.microscope.probes.code_filter import NOWHERE
+from chatstages.microscope.probes.recorder import Recorder
+from chatstages.microscope.probes.watching import Probes
 from chatstages.microscope.scope import Scope
-from chatstages.microscope.trace import load
-from chatstages.microscope.watching import Watch
 
 __all__ = ["Recording", "Scope", "load", "microscope"]
 
@@ -32,21 +32,21 @@ __all__ = ["Recording", "Scope", "load", "microscope"]
 def microscope(
     *modules: ModuleType, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES
 ) -> Iterator[Scope]:
-    """Record what sockets, threads and locks do in the block; yield the `Scope` through which to look at it.
+    """Record what sockets, threads and locks do in the block; yield the `Scope` that shows the recording.
 
-    Looked at is the code of the learner and of the stages, and of `modules`; not the standard library, nor
-    what pip has installed. The last `max_events` events are kept, with `max_bytes` bytes of data at most. All
-    threads of the process are watched; there is one microscope at a time: a second one raises RuntimeError.
+    Watched is the code of the learner, of the stages and of `modules`, on all threads of the process; not the
+    standard library, nor installed packages. The last `max_events` events are kept, with `max_bytes` bytes of
+    data at most. Raises RuntimeError while another microscope is recording.
     """
     recording = Recording(max_events, max_bytes)
     recorder = Recorder(recording, modules)
-    recorder.since = recorder.interest.place(sys._getframe()) or NOWHERE
-    watch = Watch(recorder)
+    recorder.since = recorder.code_filter.location(sys._getframe()) or NOWHERE
+    probes = Probes(recorder)
     try:
-        watch.begin(modules)
+        probes.install(modules)
         yield Scope(recording)
     except KeyboardInterrupt as error:
-        recorder.ended_by(error)
+        recorder.record_end_of_main(error)
         raise
     finally:
-        watch.end()
+        probes.remove()

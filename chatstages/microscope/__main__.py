@@ -21,20 +21,20 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-# All that is wanted at the end is imported now: what an import runs while a process ends lets Python forget
-# that a Ctrl-C was the reason.
+# Everything that is needed at the end is imported now: an import while the process ends would make Python
+# forget that Ctrl-C was the reason for the end.
 from chatstages.i18n import _
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
 from chatstages.microscope.pictures import save_page
-from chatstages.microscope.recorder import current
+from chatstages.microscope.probes.recorder import current
 
 PAGES = (".html", ".htm")
 OURS = (__file__, runpy.__file__, "<frozen runpy>")
 
 
 class CannotRun(Exception):
-    """There is no such program, or its recording cannot be written; the message says it in one line."""
+    """There is no such program, or its recording cannot be written; the message is one line."""
 
 
 def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
@@ -52,17 +52,17 @@ def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
     )
     run = prepare_module(name) if is_module else prepare_script(name)
     try:
-        target.touch()  # to know it before the program has run
+        target.touch()  # so that an error is reported before the program runs
     except OSError as error:
         raise CannotRun(f"{target}: {error.strerror}") from None
     stack = ExitStack()
     scope = stack.enter_context(microscope())
-    target = target.absolute()  # the program may go to another folder
+    target = target.absolute()  # the program may change the working directory
 
     process = os.getpid()
 
     def finish() -> None:
-        if os.getpid() == process:  # a forked child has nothing to tell
+        if os.getpid() == process:  # a forked child writes no recording
             stack.close()
             write(scope, target)
 
@@ -71,9 +71,11 @@ def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
             return
         others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
         if not all(thread.daemon for thread in others):
-            note(KeyboardInterrupt())  # else Python would be waiting for them still
+            record_end(KeyboardInterrupt())  # only Ctrl-C ends the wait for them
         finish()
-        with suppress(KeyboardInterrupt, OSError, ValueError):  # it may take seconds, and nobody may read it
+        with suppress(
+            KeyboardInterrupt, OSError, ValueError
+        ):  # it may take seconds, and stderr may be closed
             sys.stderr.write(f"{explain(scope.recording)!r}\n")
 
     atexit.register(finish_after_threads)
@@ -85,20 +87,20 @@ def run_script(argv: Sequence[str], out: str | Path | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        note(error)
+        record_end(error)
         raise
     return 0
 
 
-def note(error: BaseException) -> None:
-    """Take note of what has ended the main thread, where that is not known yet."""
+def record_end(error: BaseException) -> None:
+    """Record what has ended the main thread, if that is not recorded yet."""
     recorder = current()
     if recorder is not None and not Scope(recorder.recording).of("run", thread="main"):
-        recorder.ended_by(error)
+        recorder.record_end_of_main(error)
 
 
 def prepare_script(name: str) -> Any:
-    """Return what runs the script. Raises CannotRun when it cannot be read, or is no Python."""
+    """Return a function that runs the script. Raises CannotRun where that cannot be read or compiled."""
     path = Path(name).absolute()
     try:
         with io.open_code(str(path)) as file:
@@ -113,7 +115,7 @@ def prepare_script(name: str) -> Any:
     def run() -> None:
         module = ModuleType("__main__")
         module.__dict__.update(__file__=str(path), __builtins__=__builtins__)
-        sys.modules["__main__"] = module  # also for the threads that go on when the script is at its end
+        sys.modules["__main__"] = module  # also for threads that are running when the script has ended
         sys.path[0] = str(path.parent)
         exec(code, module.__dict__)
 
@@ -121,7 +123,7 @@ def prepare_script(name: str) -> Any:
 
 
 def prepare_module(name: str) -> Any:
-    """Return what runs the module. Raises CannotRun when there is none."""
+    """Return a function that runs the module. Raises CannotRun where there is none."""
     sys.path[0] = os.getcwd()
     try:
         found = find_spec(name)
@@ -133,7 +135,7 @@ def prepare_module(name: str) -> Any:
 
 
 def write(scope: Scope, target: Path) -> None:
-    """Write the recording, or its pictures, and say so."""
+    """Write the recording, or a page with its pictures, and say so on stderr."""
     is_page = target.suffix in PAGES
     try:
         save_page(scope.recording, target) if is_page else scope.save(target)
@@ -144,12 +146,12 @@ def write(scope: Scope, target: Path) -> None:
         sentence = _("The pictures are in {file}: {count} events. Open it in a browser.")
     else:
         sentence = _("The recording is in {file}: {count} events. Perfetto (ui.perfetto.dev) shows it.")
-    with suppress(OSError, ValueError):  # nobody reads what we say any more
+    with suppress(OSError, ValueError):  # stderr may be closed
         sys.stderr.write(sentence.format(file=target, count=len(scope.events)) + "\n")
 
 
 def write_when_killed(finish: Any) -> None:
-    """Write the recording also when the process is asked to end (SIGTERM), and then let it end so."""
+    """On SIGTERM call `finish`, then let the signal end the process."""
     if sys.platform == "win32" or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
 
@@ -162,12 +164,12 @@ def write_when_killed(finish: Any) -> None:
 
 
 def without_us(hook: Any) -> Any:
-    """Return an excepthook that shows the program's frames only, as if it ran by itself."""
+    """Return an excepthook that shows the frames of the program, and not ours."""
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         inner = trace
         while inner is not None and inner.tb_frame.f_code.co_filename != __file__:
-            inner = inner.tb_next  # who called us
+            inner = inner.tb_next  # the frames of our callers
         while inner is not None and is_ours(inner):
             inner = inner.tb_next
         hook(kind, error.with_traceback(inner or trace), inner or trace)
@@ -176,7 +178,7 @@ def without_us(hook: Any) -> Any:
 
 
 def is_ours(trace: TracebackType) -> bool:
-    """Tell whether that frame is part of running the program, rather than of the program."""
+    """Tell whether that frame is ours, and not the program's."""
     return trace.tb_frame.f_code.co_filename in OURS
 
 
@@ -194,7 +196,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m chatstages.mi
         help=_("where to write the recording; a page with the pictures if it ends in .html"),
     )
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # What comes behind the program's name is the program's own.
+    # What follows the name of the program are the program's own arguments.
     taken = 0
     while taken < len(arguments) and arguments[taken].startswith("-") and arguments[taken] != "-m":
         taken += 2 if arguments[taken] == "-o" else 1

@@ -1,46 +1,45 @@
-"""What a learner holds in the hand: a recording, and all that can be asked of it.
+"""The scope: what `microscope()` yields, with all that can be asked of a recording.
 
-What is found, and the pictures, are made by `findings` and `pictures`; here they only have their names.
+What is found, and the pictures, are made by `findings` and `pictures`, which are imported here at once: an
+import while a recording is being made would be recorded, too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chatstages.i18n import _
-from chatstages.microscope import trace
-from chatstages.microscope.recording import Event, Kind, Recording, Thing
-
-if TYPE_CHECKING:
-    from chatstages.microscope import findings, pictures
+from chatstages.microscope import findings, pictures
+from chatstages.microscope.model import trace
+from chatstages.microscope.model.recording import Recording, Thing, TraceEvent, TraceKind
 
 
 class Scope:
-    """A recording, made or loaded. While it is being made it may be asked, too; any thread may."""
+    """A recording, with its findings and its pictures, also while it is being made. Any thread may call."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
 
     @property
-    def events(self) -> list[Event]:
-        """What has happened, the oldest first. Times are in nanoseconds since the recording began."""
+    def events(self) -> list[TraceEvent]:
+        """The events, the oldest first. Times are in nanoseconds since the recording began."""
         return self.recording.events
 
     @property
     def things(self) -> dict[str, Thing]:
-        """The threads, sockets, locks, … that were seen, by label."""
+        """The threads, sockets, locks, … of the watched code, by label."""
         return self.recording.things
 
     @property
     def dropped(self) -> int:
-        """How many events were forgotten, for want of room."""
+        """How many of the oldest events were dropped, because there were more than are kept."""
         return self.recording.dropped
 
     def of(
-        self, kind: Kind | None = None, thing: str | None = None, thread: str | None = None
-    ) -> list[Event]:
-        """Return the events of that kind, on that thing, on that thread; by default of all."""
+        self, kind: TraceKind | None = None, thing: str | None = None, thread: str | None = None
+    ) -> list[TraceEvent]:
+        """Return the events of that kind, on that thing, by that thread; by default all."""
         return [
             event
             for event in self.events
@@ -48,15 +47,15 @@ class Scope:
         ]
 
     def save(self, path: str | Path) -> None:
-        """Write it to a file that `load` reads, and Perfetto (ui.perfetto.dev) and chrome://tracing show.
+        """Write the recording to a file for `load`, Perfetto (ui.perfetto.dev) and chrome://tracing.
 
-        Raises OSError when that cannot be written.
+        Raises OSError where the file cannot be written.
         """
         trace.save(self.recording, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Scope:
-        """Return what `save` has written. Raises OSError, or ValueError if it is no such file."""
+        """Return the scope of a saved recording. Raises OSError, or ValueError where that is none."""
         return cls(trace.load(path))
 
     def __repr__(self) -> str:
@@ -66,81 +65,61 @@ class Scope:
             _("{count} sockets").format(count=sum(thing.what == "socket" for thing in self.things.values())),
         ]
         if self.dropped:
-            parts.append(_("{count} older ones forgotten").format(count=self.dropped))
+            parts.append(_("{count} older ones dropped").format(count=self.dropped))
         return f"<{', '.join(parts)}>"
 
-    # --- what is found in it ---
+    # --- findings ---
 
     def explain(self) -> findings.Explanation:
-        """Return what is worth a look, in words."""
-        from chatstages.microscope.findings import explain
+        """Return what is suspicious, with the line of code, and the fix."""
+        return findings.explain(self.recording)
 
-        return explain(self.recording)
+    def coalesced_messages(self) -> list[findings.CoalescedMessages]:
+        """Return every recv with the bytes of several sends."""
+        return findings.coalesced_messages(self.recording)
 
-    def glued(self) -> list[findings.Glued]:
-        """Return the messages that have arrived glued together, or cut."""
-        from chatstages.microscope.findings import glued
+    def split_messages(self) -> list[findings.SplitMessage]:
+        """Return every send whose bytes arrived in several recvs."""
+        return findings.split_messages(self.recording)
 
-        return glued(self.recording)
+    def split_characters(self) -> list[findings.SplitCharacter]:
+        """Return every character (UTF-8) that was split over two recvs."""
+        return findings.split_characters(self.recording)
 
-    def cut_characters(self) -> list[findings.CutCharacter]:
-        """Return the characters that were cut in two."""
-        from chatstages.microscope.findings import cut_characters
+    def blocked_threads(self, longer_than: float = 1.0) -> list[findings.BlockedThread]:
+        """Return the threads that were blocked for more than `longer_than` seconds, or still are."""
+        return findings.blocked_threads(self.recording, longer_than)
 
-        return cut_characters(self.recording)
-
-    def blocked(self, longer_than: float = 1.0) -> list[findings.Blocked]:
-        """Return who has waited longer than so many seconds, or waits so still."""
-        from chatstages.microscope.findings import blocked
-
-        return blocked(self.recording, longer_than)
-
-    def lock_overlaps(self) -> list[findings.LockOverlap]:
-        """Return the threads that were in the same guarded lines at once."""
-        from chatstages.microscope.findings import lock_overlaps
-
-        return lock_overlaps(self.recording)
+    def critical_section_overlaps(self) -> list[findings.UnsharedLock]:
+        """Return the pairs of threads that were in one critical section at once, each with its own lock."""
+        return findings.critical_section_overlaps(self.recording)
 
     def busy_loops(self) -> list[findings.BusyLoop]:
-        """Return the sockets on which nobody noticed that the other side has closed."""
-        from chatstages.microscope.findings import busy_loops
-
-        return busy_loops(self.recording)
+        """Return the sockets on which recv returned b"" again and again."""
+        return findings.busy_loops(self.recording)
 
     def deadlocks(self) -> list[findings.Deadlock]:
-        """Return the circles of threads that wait for each other."""
-        from chatstages.microscope.findings import deadlocks
+        """Return the cycles of threads that wait for each other's locks."""
+        return findings.deadlocks(self.recording)
 
-        return deadlocks(self.recording)
-
-    # --- pictures of it; the options are those of the functions in `pictures` ---
+    # --- pictures; the options are those of the functions in `pictures` ---
 
     def sequence(self, **options: Any) -> pictures.Picture:
         """Draw who sent what to whom."""
-        from chatstages.microscope.pictures import sequence
-
-        return sequence(self.recording, **options)
+        return pictures.sequence(self.recording, **options)
 
     def timeline(self, **options: Any) -> pictures.Picture:
         """Draw what each thread did, and when."""
-        from chatstages.microscope.pictures import timeline
-
-        return timeline(self.recording, **options)
+        return pictures.timeline(self.recording, **options)
 
     def board(self, **options: Any) -> pictures.Picture:
-        """Draw what is so now, or was so after an event."""
-        from chatstages.microscope.pictures import board
-
-        return board(self.recording, **options)
+        """Draw the state of all threads, locks and connections, now or after an event."""
+        return pictures.board(self.recording, **options)
 
     def wire(self, label: str = "", **options: Any) -> pictures.Picture:
-        """Draw the bytes of a connection, named by the label of either end."""
-        from chatstages.microscope.pictures import wire
-
-        return wire(self.recording, label, **options)
+        """Draw the bytes of all connections, or of that of the socket `label`."""
+        return pictures.wire(self.recording, label, **options)
 
     def page(self, path: str | Path) -> None:
         """Write all the pictures into one file for a browser."""
-        from chatstages.microscope.pictures import save_page
-
-        save_page(self.recording, path)
+        pictures.save_page(self.recording, path)

@@ -14,7 +14,7 @@ from chatstages.i18n import LANGUAGES, use
 from chatstages.microscope.pictures import board, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.style import Picture
 from tests.browser.conftest import Page
-from tests.scripted import calm, crossed, frozen, merged
+from tests.microscope.support.recordings import calm, crossed, frozen, merged
 
 
 def test_the_slider_moves_all_pictures(browser: Any, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_live_board_and_a_recording_to_play(open_notebook: Callable[..., Page]
     page.run(0, 0)
     page.page.locator("svg text", has_text="waits for lock 1").wait_for()
     page.run(1, 1)
-    page.page.locator("svg text", has_text="under way: 5 bytes for socket 2").wait_for()
+    page.page.locator("svg text", has_text="in flight: 5 bytes for socket 2").wait_for()
     assert page.page.locator("svg text", has_text="waits for lock 1").count() == 0
     page.picture(f"{front_end}-board")
     page.run(2, 3)

@@ -51,8 +51,9 @@ from tests.examples.provoke import (
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX signal or terminal")
 
 # The names of the findings, as `explain` gives them.
-BLOCKED, COALESCED, CUT, EMPTY = "Blocked", "Glued", "CutCharacter", "EmptySend"
-MIXED, SCREEN, SHARED = "Mixed", "ScreenCommand", "SharedName"
+BLOCKED, COALESCED, CUT, EMPTY = "BlockedThread", "CoalescedMessages", "SplitCharacter", "EmptySend"
+MIXED, SCREEN, SHARED = "InterleavedMessages", "TerminalInjection", "DuplicateNickname"
+SPLIT = "SplitMessage"
 
 
 # --- the table ---------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ ONE_CLIENT = Fault("a second client is not served", "不能服务第二个客户
 ONE_RECV_IN_A_SERVER = Fault(
     "one recv is taken for one message (coalesced, split)",
     "把一次 recv 当成一条消息（粘包、半包）",
-    [(together("coalesced"), COALESCED), (together("split"), COALESCED)],
+    [(together("coalesced"), COALESCED), (together("split"), SPLIT)],
 )
 CHUNKS_DECODED = Fault(
     "a character split in two is shown as �",
@@ -154,7 +155,7 @@ FAULTS = {
             "把一次 recv 当成一条消息（粘包、半包，被拆开的字符显示为 �）",
             [
                 (together("client_coalesced"), COALESCED),
-                (together("client_split"), COALESCED),
+                (together("client_split"), SPLIT),
                 (half_character_for_a_client, CUT),
             ],
         ),

@@ -1,10 +1,10 @@
 """Pictures of a recording, each as SVG and as text.
 
-- `sequence`: who sent what to whom, in the order of causes
-- `timeline`: what each thread did when: at work, waiting, holding a lock
-- `board`: what is so now, or was so after an event
+- `sequence`: who sent what to whom, each message after its cause
+- `timeline`: when each thread ran, was blocked, and held a lock
+- `board`: the state of all threads, locks and connections, now or after an event
 - `wire`: the bytes of a connection, with every send and recv
-- `page`: all of them in one file for a browser, with a slider
+- `page`: all of them in one HTML file, with a slider
 
 `rows` and `spans` hold what a sequence and a timeline show, `style` how all of them look.
 """

@@ -1,4 +1,4 @@
-"""Board: what each thread does, who has and who wants each lock, what is under way, why all is still."""
+"""Board: what each thread does, who holds and waits for each lock, bytes in flight, and deadlocks."""
 
 from __future__ import annotations
 
@@ -6,51 +6,50 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chatstages.i18n import _
-from chatstages.microscope.evidence import listed, names, place, told
-from chatstages.microscope.moment import SLOW, Line, Moment, Past, now, verb
-from chatstages.microscope.pictures.spans import say, seconds, state
-from chatstages.microscope.pictures.style import (
-    MARGIN,
-    TOP,
-    Picture,
-    box,
-    frame,
-    label,
-    shorten,
-    stable_name,
+from chatstages.microscope.findings.wording import listed, names, place, told
+from chatstages.microscope.model.recording import Recording, Thing
+from chatstages.microscope.model.snapshot import (
+    BLOCKING_KINDS,
+    Connection,
+    History,
+    Snapshot,
+    call_name,
+    take_snapshot,
 )
-from chatstages.microscope.recording import Recording, Thing
+from chatstages.microscope.pictures.spans import say, seconds, state
+from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, frame, stable_name
+from chatstages.svg import box, label, shorten
 
 WIDTH, ROW = 1160, 34
 MOST = 30  # threads, locks, connections that one picture shows
 
 
 class Entry(NamedTuple):
-    """A row of the board: a colour, what it is about, what is so, and for how long."""
+    """A row of the board: a colour, a label, a state, and for how long it has lasted."""
 
     style: str
     name: str
     words: str
     time: str = ""
     where: str = ""
-    load: int = 0  # bytes under way
+    load: int = 0  # bytes in flight
 
 
 def board(recording: Recording, at: int | None = None) -> Picture:
-    """Return what is so now, or when the event number `at` had just happened."""
-    return show(recording, now(recording) if at is None else Past(recording).at(at))
+    """Return the picture of the present, or of the end of the event number `at`."""
+    return show(recording, take_snapshot(recording) if at is None else History(recording).at(at))
 
 
-def show(recording: Recording, moment: Moment) -> Picture:
-    """Return the picture of a moment."""
+def show(recording: Recording, snapshot: Snapshot) -> Picture:
+    """Return the picture of a snapshot."""
     things = recording.things
     parts = {
-        _("Threads"): list(threads(moment)),
-        _("Locks"): list(locks(moment, things)),
-        _("Connections"): list(connections(moment)),
+        _("Threads"): list(threads(snapshot)),
+        _("Locks"): list(locks(snapshot, things)),
+        _("Connections"): list(connections(snapshot)),
     }
-    reasons = alarms(moment, things)
-    notes = [_("{count} older events are forgotten.").format(count=recording.dropped)] * bool(
+    reasons = alarms(snapshot, things)
+    notes = [_("{count} older events were dropped.").format(count=recording.dropped)] * bool(
         recording.dropped
     )
     words = [f"⚠ {reason}" for reason in reasons]
@@ -94,31 +93,31 @@ def draw(entry: Entry, y: float) -> str:
     return "".join(shapes)
 
 
-def threads(moment: Moment) -> Iterator[Entry]:
+def threads(snapshot: Snapshot) -> Iterator[Entry]:
     """Yield a row for each thread."""
-    circle = moment.circle()
-    for thing in moment.threads:
-        doing = moment.doing.get(thing.label)
-        held = moment.held_by(thing.label)
+    deadlock = snapshot.deadlock()
+    for thing in snapshot.threads:
+        ongoing = snapshot.ongoing_calls.get(thing.label)
+        held = snapshot.locks_held_by(thing.label)
         holding = "  " + _("(holds {lock})").format(lock=names(held)) if held else ""
         name = thing.label + (f" ({stable_name(thing)})" if stable_name(thing) else "")
-        if doing is None:
-            yield Entry("run", name, _("at work") + holding)
+        if ongoing is None:
+            yield Entry("run", name, _("running") + holding)
             continue
-        style = "bad-fill" if thing.label in circle else state(doing)
-        words = say(doing)
-        where = place(doing.file, doing.line) if doing.file else ""
-        yield Entry(style, name, words + holding, seconds(moment.time - doing.since), where)
+        style = "bad-fill" if thing.label in deadlock else state(ongoing)
+        words = say(ongoing)
+        where = place(ongoing.file, ongoing.line) if ongoing.file else ""
+        yield Entry(style, name, words + holding, seconds(snapshot.time - ongoing.since), where)
 
 
-def locks(moment: Moment, things: dict[str, Thing]) -> Iterator[Entry]:
-    """Yield a row for each lock that somebody holds, or waits for."""
+def locks(snapshot: Snapshot, things: dict[str, Thing]) -> Iterator[Entry]:
+    """Yield a row for each lock that a thread holds or waits for."""
     wanted = dict.fromkeys(
-        [*moment.holders, *(d.thing for d in moment.doing.values() if d.kind == "acquire")]
+        [*snapshot.holders, *(d.thing for d in snapshot.ongoing_calls.values() if d.kind == "acquire")]
     )
     for lock in wanted:
-        waiting = moment.waiting_for(lock)
-        holder, since = moment.holders.get(lock, ("", moment.time))
+        waiting = snapshot.waiters_for(lock)
+        holder, since = snapshot.holders.get(lock, ("", snapshot.time))
         words = _("held by {thread}").format(thread=holder) if holder else _("free")
         if waiting:
             words += _("; ") + _("{threads} waiting").format(threads=names(waiting))
@@ -126,49 +125,53 @@ def locks(moment: Moment, things: dict[str, Thing]) -> Iterator[Entry]:
         where = place(thing.file, thing.line) if thing and thing.file else ""
         name = lock + (f" ({thing.name})" if thing and thing.name else "")
         yield Entry(
-            "lock" if waiting else "hold", name, words, seconds(moment.time - since) if holder else "", where
+            "lock" if waiting else "hold",
+            name,
+            words,
+            seconds(snapshot.time - since) if holder else "",
+            where,
         )
 
 
-def connections(moment: Moment) -> Iterator[Entry]:
-    """Yield a row for each connection: the bytes that were sent and not yet received."""
-    for line in moment.lines:
+def connections(snapshot: Snapshot) -> Iterator[Entry]:
+    """Yield a row for each connection, with its bytes in flight: sent, and not yet received."""
+    for line in snapshot.connections:
         yield Entry(
-            "send" if line.there + line.back else "wait",
+            "send" if line.in_flight + line.in_flight_back else "wait",
             ends(line),
-            flying(line),
-            load=line.there + line.back,
+            in_flight(line),
+            load=line.in_flight + line.in_flight_back,
         )
 
 
-def ends(line: Line) -> str:
+def ends(line: Connection) -> str:
     """Return the two ends of a connection."""
     return f"{line.one.label} ⇄ {line.other.label if line.other else '…'}"
 
 
-def flying(line: Line) -> str:
-    """Return what is under way on a connection."""
+def in_flight(line: Connection) -> str:
+    """Return the bytes in flight on a connection, as text."""
     if line.other is None:
-        return _("the other end is not watched")
-    ways = [(line.there, line.other.label), (line.back, line.one.label)]
+        return _("the peer is not watched")
+    ways = [(line.in_flight, line.other.label), (line.in_flight_back, line.one.label)]
     waiting = [
         _("{count:,} bytes for {socket}").format(count=count, socket=end) for count, end in ways if count
     ]
-    return told(_("under way"), listed(waiting)) if waiting else _("nothing under way")
+    return told(_("in flight"), listed(waiting)) if waiting else _("nothing in flight")
 
 
-def alarms(moment: Moment, things: dict[str, Thing]) -> list[str]:
-    """Return why something is frozen: a circle, or somebody who waits for the network with a lock in hand."""
+def alarms(snapshot: Snapshot, things: dict[str, Thing]) -> list[str]:
+    """Return why threads do not go on: a deadlock, and blocking calls under a lock that others wait for."""
     found = []
-    if circle := moment.circle():
-        found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(circle)))
-    for lock, (holder, _since) in moment.holders.items():
-        doing, waiting = moment.doing.get(holder), moment.waiting_for(lock)
-        if not waiting or doing is None or doing.kind not in (*SLOW, "select"):
+    if deadlock := snapshot.deadlock():
+        found.append(_("Deadlock: {threads} wait for each other.").format(threads=names(deadlock)))
+    for lock, (holder, _since) in snapshot.holders.items():
+        ongoing, waiting = snapshot.ongoing_calls.get(holder), snapshot.waiters_for(lock)
+        if not waiting or ongoing is None or ongoing.kind not in (*BLOCKING_KINDS, "select"):
             continue
-        peer = things[doing.thing].peer if doing.thing in things else ""
-        where = f"{doing.thing} ⇄ {peer}" if peer else doing.thing
+        peer = things[ongoing.thing].peer if ongoing.thing in things else ""
+        where = f"{ongoing.thing} ⇄ {peer}" if peer else ongoing.thing
         reason = _("{lock} is held by {holder}, which waits in {kind} on {where}. Waiting for it: {waiting}.")
-        facts = {"lock": lock, "holder": holder, "kind": verb(doing), "where": where}
+        facts = {"lock": lock, "holder": holder, "kind": call_name(ongoing), "where": where}
         found.append(reason.format(waiting=names(waiting), **facts))
     return found

@@ -1,4 +1,4 @@
-"""A page: all pictures of a recording in one file, which needs no network, and a slider that moves them."""
+"""A page: all pictures of a recording in one HTML file that needs no network, with a slider."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from html import escape
 from pathlib import Path
 
 from chatstages.i18n import _, language
-from chatstages.microscope.evidence import place, told
 from chatstages.microscope.findings import explain
-from chatstages.microscope.moment import Past
+from chatstages.microscope.findings.wording import place, told
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.snapshot import History
 from chatstages.microscope.pictures.board import board, show
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import STYLE, missing, said
 from chatstages.microscope.pictures.timeline import timeline
 from chatstages.microscope.pictures.wire import wire
-from chatstages.microscope.recording import Event, Recording
 
-MOST_STEPS = 300  # the newest; for each of them the page holds a board
-SILENT = ("select", "settimeout", "run")  # these are no steps of their own
+MOST_STEPS = 300  # the newest steps; the page holds a board for each
+SILENT = ("select", "settimeout", "run")  # the slider does not stop at these
 
 HERE = Path(__file__).parent
 PAGE_STYLE = (HERE / "page.css").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
 
 def page(recording: Recording) -> str:
-    """Return a page of HTML with every picture of the recording; it asks for nothing from anywhere."""
+    """Return a page of HTML with every picture of the recording; it loads nothing from anywhere."""
     steps = choose_steps(recording)
     left_out = len([event for event in recording.events if event.kind not in SILENT]) - len(steps)
     notes = missing(recording)
@@ -72,31 +72,31 @@ def save_page(recording: Recording, path: str | Path) -> None:
     Path(path).write_text(page(recording), encoding="utf-8")
 
 
-def choose_steps(recording: Recording) -> list[Event]:
+def choose_steps(recording: Recording) -> list[TraceEvent]:
     """Return the events at which the slider stops."""
     return [event for event in recording.events if event.kind not in SILENT][-MOST_STEPS:]
 
 
-def facts(recording: Recording, steps: list[Event]) -> list[dict[str, object]]:
-    """Return what the page's script needs to know of each step."""
-    past = Past(recording)
+def facts(recording: Recording, steps: list[TraceEvent]) -> list[dict[str, object]]:
+    """Return, for the script of the page, the number, time, text and board of each step."""
+    history = History(recording)
     return [
         {
             "number": event.number,
             "time": event.ended,
             "words": f"{place_in(steps, event)}  {tell(event)}",
-            "board": show(recording, past.at(event.number)).shapes,
+            "board": show(recording, history.at(event.number)).shapes,
         }
         for event in steps
     ]
 
 
-def place_in(steps: list[Event], event: Event) -> str:
-    """Return which of the steps that is."""
+def place_in(steps: list[TraceEvent], event: TraceEvent) -> str:
+    """Return the number of the step, from 1."""
     return f"{event.number - steps[0].number + 1}."
 
 
-def tell(event: Event) -> str:
+def tell(event: TraceEvent) -> str:
     """Return an event as one line."""
     text = f" “{said(event.data, 60)}”" if event.data else ""
     error = f" ✗ {event.error}" if event.error else ""
@@ -105,7 +105,7 @@ def tell(event: Event) -> str:
 
 
 def bar(steps: int) -> str:
-    """Return the slider with its buttons. The page opens at the end, where all is to be seen."""
+    """Return the slider with its buttons; it stands at the last step."""
     last, play, step = max(steps - 1, 0), escape(_("Play")), escape(_("Step"))
     return (
         f'<div id="bar"><button id="play">▶ {play}</button><button id="back">◀</button>'
@@ -115,7 +115,7 @@ def bar(steps: int) -> str:
 
 
 def zoom() -> str:
-    """Return the buttons that look closer at the timeline."""
+    """Return the buttons that zoom the timeline."""
     whole, how = escape(_("All")), escape(_("The wheel looks closer, too; drag to move."))
     return (
         f'<p><button id="closer">＋</button> <button id="farther">－</button> '

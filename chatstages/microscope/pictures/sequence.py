@@ -7,41 +7,22 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from chatstages.i18n import _
-from chatstages.microscope.evidence import listed, told
-from chatstages.microscope.pictures.rows import (
-    OUTSIDE,
-    Mark,
-    Row,
-    by_endpoint,
-    by_thread,
-    rows,
-)
-from chatstages.microscope.pictures.style import (
-    LETTER,
-    MARGIN,
-    Picture,
-    details,
-    frame,
-    group,
-    label,
-    missing,
-    parts,
-    safe,
-    shorten,
-    stroke,
-)
-from chatstages.microscope.recording import Recording, Thing
+from chatstages.microscope.findings.wording import listed, told
+from chatstages.microscope.model.recording import Recording, Thing
+from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
+from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, group, missing, parts
+from chatstages.svg import LETTER, label, safe, shorten, stroke
 from chatstages.text import columns
 
 LANE, NARROW = 230, 180  # from one lane to the next, few or many
 ROW = 44  # from one row to the next
-HEAD = 110  # where the first row begins
-MOST_ROWS = 150  # the newest; a picture must remain one that a page can hold
-MOST_LANES = 12  # those with the most to show
+HEAD = 110  # the y of the first row
+MOST_ROWS = 150  # the newest rows; a page could not hold a longer picture
+MOST_LANES = 12  # the lanes with the most rows
 
 TIPS: dict[Mark, str] = {
-    "glued": "odd",
-    "cut": "odd",
+    "coalesced": "odd",
+    "split": "odd",
     "unread": "faint",
     "unseen": "faint",
     "join": "faint",
@@ -65,7 +46,7 @@ def sequence(recording: Recording, lanes: Literal["threads", "endpoints"] = "thr
 
 
 def choose_lanes(recording: Recording, shown: list[Row]) -> list[str]:
-    """Return the lanes, in the order in which their things were seen."""
+    """Return the MOST_LANES lanes with the most rows, in the order of their things."""
     counts: dict[str, int] = {}
     for row in shown:
         for name in {row.source, row.target} - {""}:
@@ -76,7 +57,7 @@ def choose_lanes(recording: Recording, shown: list[Row]) -> list[str]:
 
 
 def describe(shown: list[Row], order: list[str]) -> Iterator[str]:
-    """Yield the rows in words. What one says to several is one line: their order may be chance."""
+    """Yield the rows as text. A broadcast is one line, since the order of its recipients may be chance."""
     for _same, several in groupby(shown, lambda row: (row.source, row.text, row.mark, row.characters)):
         alike = list(several)
         if alike[0].mark in ("join", "leave", "error") or len({row.target for row in alike}) < len(alike):
@@ -86,16 +67,16 @@ def describe(shown: list[Row], order: list[str]) -> Iterator[str]:
 
 
 def write(row: Row, target: str) -> str:
-    """Return a row in words."""
+    """Return a row as text."""
     where = f"{row.source} → {target}" if target else row.source
     if row.mark in ("join", "leave"):
         return told(where, row.text)
     if row.mark == "error":
         return f"{where} ✗ {row.text}"
     remark = {
-        "glued": _("glued"),
-        "cut": _("cut"),
-        "unread": _("nobody has fetched it"),
+        "coalesced": _("coalesced"),
+        "split": _("split"),
+        "unread": _("not received"),
     }.get(row.mark, "")
     if row.characters:
         remark += " " + _("in the middle of {character}").format(character=row.characters)
@@ -103,12 +84,12 @@ def write(row: Row, target: str) -> str:
 
 
 class Grid(NamedTuple):
-    """Where things are drawn."""
+    """The coordinates of a picture."""
 
     lane: float  # from one lane to the next
     lanes: dict[str, float]
-    tops: list[float]  # where each row begins
-    ends: list[float]  # where each row's arrow arrives
+    tops: list[float]  # the y at which each row begins
+    ends: list[float]  # the y at which each row's arrow ends
 
 
 def draw(recording: Recording, order: list[str], shown: list[Row], notes: list[str]) -> str:
@@ -130,11 +111,11 @@ def draw(recording: Recording, order: list[str], shown: list[Row], notes: list[s
         shapes.append(draw_row(grid, place, row, width))
     for place, note in enumerate(notes):
         shapes.append(label(MARGIN, bottom + 28 + 22 * place, note, "soft"))
-    return frame("sequence", _("Who said what to whom"), shapes, width, bottom + 30 + 22 * len(notes))
+    return frame("sequence", _("Who sent what to whom"), shapes, width, bottom + 30 + 22 * len(notes))
 
 
 def head(thing: Thing | None, name: str, x: float, lane: float) -> list[str]:
-    """Return the top of a lane: what it stands for, and of a socket its part."""
+    """Return the head of a lane: its label, and of a socket its role."""
     second = _("not watched") if name == OUTSIDE else ""
     if thing is not None and thing.what == "socket":
         second = {"listener": _("server"), "client": _("client")}.get(thing.role, "")
@@ -142,7 +123,7 @@ def head(thing: Thing | None, name: str, x: float, lane: float) -> list[str]:
 
 
 def arrivals(shown: list[Row], tops: list[float]) -> list[float]:
-    """Return where each arrow ends: level, but below what its receiver was busy with in the meantime."""
+    """Return the y at which each arrow ends: its row's, or below what its receiver did before."""
     ends = list(tops)
     last = {row.end.number: place for place, row in enumerate(shown) if row.end}  # the last row of each recv
     for place, row in enumerate(shown):
@@ -155,7 +136,7 @@ def arrivals(shown: list[Row], tops: list[float]) -> list[float]:
 
 
 def comes_first(row: Row, lane: str, time: int) -> bool:
-    """Tell whether that row shows something that `lane` did, or got, before that time."""
+    """Tell whether that row shows something that `lane` did or received before that time."""
     got = row.target == lane and row.end is not None and row.end.ended < time
     return got or (row.source == lane and row.time < time)
 
@@ -171,7 +152,7 @@ def draw_row(grid: Grid, place: int, row: Row, width: float) -> str:
         cross = f'<path class="arrow bad-line" d="M{x - 7:.1f} {y - 7:.1f}l14 14m0 -14l-14 14"/>'
         return group(row.begin.number, cross, text, hover=hover)
     if not row.target or row.target == row.source:
-        dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="faint-tip"/>'
+        dot = f'<cycle cx="{x:.1f}" cy="{y:.1f}" r="5" class="faint-tip"/>'
         words = label(x + 14, y + 6, shorten(row.text, 22), "soft halo")
         return group(row.begin.number, dot, words, hover=hover)
     line, tip, words = arrow(grid, place, row)
@@ -180,7 +161,7 @@ def draw_row(grid: Grid, place: int, row: Row, width: float) -> str:
 
 
 def arrow(grid: Grid, place: int, row: Row) -> tuple[str, str, str]:
-    """Return an arrow, its tip, and its text with what is remarkable about it."""
+    """Return an arrow, its tip, and its text with a remark."""
     x, y, to_x, to_y = grid.lanes[row.source], grid.tops[place], grid.lanes[row.target], grid.ends[place]
     kind, side = TIPS.get(row.mark, ""), 1 if to_x > x else -1
     if row.mark == "unread":
@@ -189,7 +170,7 @@ def arrow(grid: Grid, place: int, row: Row) -> tuple[str, str, str]:
     tip = f"{to_x:.1f},{to_y:.1f} {to_x - side * 12:.1f},{to_y - 6:.1f} {to_x - side * 12:.1f},{to_y + 6:.1f}"
     head = f'<polygon points="{tip}" class="tip {kind}-tip"/>'
     is_news = row.mark in ("join", "leave")
-    remark = {"glued": _("glued"), "cut": _("cut"), "unread": _("not fetched")}.get(row.mark, "")
+    remark = {"coalesced": _("coalesced"), "split": _("split"), "unread": _("not received")}.get(row.mark, "")
     if row.characters:
         remark += f" ✂ {row.characters}"
     room = abs(to_x - x) / LETTER - 3
@@ -197,6 +178,6 @@ def arrow(grid: Grid, place: int, row: Row) -> tuple[str, str, str]:
     text_x, text_y = x + side * 14, y - 7
     tail = f' <tspan class="odd-text" font-weight="600">{safe(remark)}</tspan>' if remark else ""
     style = f"halo {'' if side > 0 else 'end'} {'soft' if is_news else ''}"
-    # A text slants with its arrow no more than one can read: it stays level, at the sender's end.
+    # The text is level, at the sender's end, also where the arrow slants.
     said = f'<text x="{text_x:.1f}" y="{text_y:.1f}" class="{style}">{safe(words)}{tail}</text>'
     return line, head, said

@@ -1,4 +1,4 @@
-"""What a timeline shows: for each thread when it waited, and for what, and when it held a lock."""
+"""The spans of a timeline: when each thread was blocked, and by what, and when it held a lock."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from collections import defaultdict
 from typing import Literal, NamedTuple
 
 from chatstages.i18n import _
-from chatstages.microscope.about_locks import deadlocks
-from chatstages.microscope.evidence import FOREVER, holds, names
-from chatstages.microscope.moment import WAITING, as_doing, lives, verb
-from chatstages.microscope.recording import Doing, Event, Recording
+from chatstages.microscope.findings.locks import deadlocks
+from chatstages.microscope.findings.wording import names
+from chatstages.microscope.model.holds import FOREVER, holds
+from chatstages.microscope.model.recording import OngoingCall, Recording, TraceEvent
+from chatstages.microscope.model.snapshot import WAITING_KINDS, as_ongoing_call, call_name, thread_lifetimes
 
 State = Literal["run", "wait", "send", "lock", "hold"]
 
 
 class Span(NamedTuple):
-    """A stretch of time of one thread."""
+    """A state of one thread, from `begin` to `end` (nanoseconds)."""
 
     state: State
     begin: int
     end: int
     words: str
-    number: int  # of the event with which it ends; -1 while it lasts
-    event: Event | None  # that tells where
+    number: int  # of the event that ends it; -1 while it lasts
+    event: TraceEvent | None  # that has its line
     lasts: bool = False
     is_bad: bool = False  # part of a deadlock
 
 
 class Life(NamedTuple):
-    """A thread, from its beginning to its end, with its spans in the order in which they began."""
+    """A thread, from its beginning to its end, with its spans in the order of their beginnings."""
 
     thread: str
     begin: int
@@ -37,22 +38,22 @@ class Life(NamedTuple):
 
 
 def lifetimes(recording: Recording) -> tuple[list[Life], int]:
-    """Return the threads that were seen, and the time at which the picture ends."""
-    events, things, doing = recording.events, recording.things, recording.doing
-    times = [event.ended for event in events] + [step.since for step in doing.values()]
+    """Return all threads, and the time at which the picture ends."""
+    events, things, ongoing = recording.events, recording.things, recording.ongoing_calls
+    times = [event.ended for event in events] + [step.since for step in ongoing.values()]
     end = max(times, default=0)
-    if doing:  # what lasts still is to be seen, too
+    if ongoing:  # so that a state that still lasts has a width
         end = max(recording.now(), end + end // 8)
     spans: dict[str, list[Span]] = defaultdict(list)
     for event in events:
-        if event.kind in WAITING:
-            step = as_doing(event)
+        if event.kind in WAITING_KINDS:
+            step = as_ongoing_call(event)
             spans[event.thread].append(
                 Span(state(step), event.began, event.ended, say(step), event.number, event)
             )
     in_circle = {(t, lock) for d in deadlocks(recording) for t, lock in zip(d.threads, d.locks, strict=True)}
-    for thread, step in doing.items():
-        if step.kind in WAITING:
+    for thread, step in ongoing.items():
+        if step.kind in WAITING_KINDS:
             spans[thread].append(Span(state(step), step.since, end, say(step), -1, None, lasts=True))
     for hold in holds(recording):
         number = hold.release.number if hold.release else -1
@@ -60,7 +61,7 @@ def lifetimes(recording: Recording) -> tuple[list[Life], int]:
         until, lasts = (end, True) if hold.end == FOREVER else (hold.end, False)
         spans[hold.thread].append(Span("hold", hold.begin, until, words, number, hold.acquire, lasts))
     found = []
-    seen = lives(events, things)
+    seen = thread_lifetimes(events, things)
     for thread in things:
         if thread in seen or thread in spans:
             mine = [
@@ -79,29 +80,29 @@ def blame(thread: str, span: Span, in_circle: set[tuple[str, str]]) -> Span:
     return span._replace(is_bad=is_bad)
 
 
-def state(step: Doing) -> State:
-    """Return what kind of waiting that is."""
+def state(step: OngoingCall) -> State:
+    """Return the state of a thread that is in this call."""
     if step.kind == "acquire":
         return "lock"
     return "send" if step.kind == "send" else "wait"
 
 
 def waits_for(lock: str) -> str:
-    """Return in words that a thread waits for a lock."""
+    """Return the text for a thread that waits for a lock."""
     return _("waits for {lock}").format(lock=lock)
 
 
-def say(step: Doing) -> str:
-    """Return in words what a thread waits for."""
+def say(step: OngoingCall) -> str:
+    """Return the text for a thread that is in this call."""
     if step.kind == "acquire":
         return waits_for(step.thing)
     if step.kind == "select":
         return f"select {names(step.detail.split(', '))}".strip()
-    return f"{verb(step)} {step.thing}".strip()
+    return f"{call_name(step)} {step.thing}".strip()
 
 
 def seconds(nanoseconds: int) -> str:
-    """Return a time as a person says it."""
+    """Return a time with a unit that suits its size."""
     if nanoseconds < 1_000_000:
         return f"{nanoseconds / 1e3:.0f} µs"
     if nanoseconds < 1_000_000_000:
@@ -110,7 +111,7 @@ def seconds(nanoseconds: int) -> str:
 
 
 def fold(words: list[str], longest: int = 6) -> list[str]:
-    """Return the words with what comes again and again said once: a, b, a, b becomes (a · b) ×2."""
+    """Return the words with repetitions counted: a, b, a, b becomes (a · b) ×2."""
     found, place = [], 0
     while place < len(words):
         size, times = 1, 1

@@ -1,4 +1,4 @@
-"""How the pictures look: colours by day and by night, lettering, and a frame around what was drawn.
+"""The style of all pictures: colours (light and dark), text, and a frame around the shapes.
 
 A picture is complete as it stands, without a script. What changes while a recording is stepped through bears
 the number of its event (`data-n`), so that `at`, or a page's script, can grey out what comes later.
@@ -8,51 +8,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 
+from chatstages import svg
 from chatstages.i18n import _
-from chatstages.microscope.evidence import place, told
-from chatstages.microscope.recording import Event, Recording, Thing
-from chatstages.text import clean, columns, one_line
+from chatstages.microscope.findings.wording import place, told
+from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
+from chatstages.svg import DARK, LIGHT, label, tooltip
+from chatstages.text import clean, one_line
 
-LETTER = 9.2  # the width of a letter, about; a Chinese character takes two
 MARGIN = 20
 TOP = 64  # where the first shape may begin, below the title
 
-LIGHT = {
-    "ink": "#1f2328", "soft": "#59636e", "grid": "#d0d7de", "back": "#ffffff", "card": "#f3f5f7",
+DAY = LIGHT | {
+    "soft": "#59636e", "grid": "#d0d7de", "card": "#f3f5f7",
     "run": "#5fb878", "wait": "#c3d3e6", "send": "#f0a93b", "lock": "#e8590c", "hold": "#8250df",
-    "held": "#ffffff", "bad": "#cf222e", "dead": "#cf222e",
-    "one": "#0969da", "two": "#bc4c00", "mark": "#fff1c2",
+    "held": "#ffffff", "bad": "#cf222e", "dead": "#cf222e", "mark": "#fff1c2",
 }  # fmt: skip
-DARK = {
-    "ink": "#e6edf3", "soft": "#9da7b1", "grid": "#3d444d", "back": "#16181d", "card": "#22262d",
+NIGHT = DARK | {
+    "soft": "#9da7b1", "grid": "#3d444d", "card": "#22262d",
     "run": "#2f8f4a", "wait": "#33475e", "send": "#b26a00", "lock": "#d9480f", "hold": "#9a6df0",
-    "held": "#ffffff", "bad": "#ff7b72", "dead": "#da3633",
-    "one": "#58a6ff", "two": "#f0883e", "mark": "#4b3a00",
+    "held": "#ffffff", "bad": "#ff7b72", "dead": "#da3633", "mark": "#4b3a00",
 }  # fmt: skip
 RULES = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
 def variables(colours: dict[str, str]) -> str:
-    """Return a theme as variables of CSS."""
+    """Return a palette as CSS variables."""
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
 # The system's choice first; then what JupyterLab and VS Code say about their own pages, which may differ.
 STYLE = (
-    f".cs-scope{{{variables(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{.cs-scope{{{variables(DARK)}}}}}"
+    f".cs-scope{{{variables(DAY)}}}"
+    f"@media(prefers-color-scheme:dark){{.cs-scope{{{variables(NIGHT)}}}}}"
     f"[data-jp-theme-light=true] .cs-scope,.vscode-light .cs-scope"
-    f"{{{variables(LIGHT)}--back:var(--jp-layout-color0,#fff)}}"
+    f"{{{variables(DAY)}--back:var(--jp-layout-color0,#fff)}}"
     f"[data-jp-theme-light=false] .cs-scope,.vscode-dark .cs-scope"
-    f"{{{variables(DARK)}--back:var(--jp-layout-color0,#16181d)}}"
+    f"{{{variables(NIGHT)}--back:var(--jp-layout-color0,#16181d)}}"
 ) + RULES
 
 
 class Picture:
-    """A picture, and the same in words."""
+    """A picture, as SVG and as text."""
 
     def __init__(self, shapes: str, words: str) -> None:
         self.shapes = shapes  # SVG, without its style
@@ -60,7 +58,7 @@ class Picture:
 
     @property
     def svg(self) -> str:
-        """The picture as SVG, whole: for a file, or for a page."""
+        """The picture as SVG with its style, for a file or a page."""
         return self.shapes.replace("<title>", f"<style>{STYLE}</style><title>", 1)
 
     def at(self, number: int) -> Picture:
@@ -99,72 +97,31 @@ class Picture:
 
 
 def frame(kind: str, title: str, shapes: Iterable[str], width: float, height: float, more: str = "") -> str:
-    """Return a whole picture, without its style."""
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="cs-scope cs-{kind}" role="img" '
-            f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"{more}>',
-            f"<title>{safe(title)}</title>",
-            f'<rect class="back" width="{width:.0f}" height="{height:.0f}"/>',
-            label(MARGIN, 32, title, "title"),
-            *shapes,
-            "</svg>",
-        ]
-    )
-
-
-def safe(text: str) -> str:
-    """Return `text` so that it shows as it is, and does nothing; on one line."""
-    return escape(one_line(text))
-
-
-def label(x: float, y: float, words: str, style: str = "", hover: str = "") -> str:
-    """Return a line of text."""
-    more = f"<title>{escape(clean(hover))}</title>" if hover else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{safe(words)}{more}</text>'
-
-
-def box(x: float, y: float, width: float, height: float, style: str, hover: str = "", more: str = "") -> str:
-    """Return a rectangle."""
-    inside = f"<title>{escape(clean(hover))}</title>" if hover else ""
-    size = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{height:.1f}"'
-    return f'<rect {size} class="{style}"{more}>{inside}</rect>'
-
-
-def stroke(x: float, y: float, to_x: float, to_y: float, style: str) -> str:
-    """Return a straight line."""
-    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="{style}"/>'
+    """Return a whole picture with its title, without its style."""
+    size = f' width="{width:.0f}" height="{height:.0f}"{more}'
+    drawn = [label(MARGIN, 32, title, "title"), *shapes]
+    return svg.frame(f"cs-scope cs-{kind}", title, drawn, width, height, attributes=size)
 
 
 def group(number: int, *shapes: str, hover: str = "") -> str:
     """Return shapes that belong to the event `number`."""
-    return f'<g data-n="{number}"><title>{escape(clean(hover))}</title>{"".join(shapes)}</g>'
-
-
-def shorten(words: str, most: float) -> str:
-    """Return `words`, cut to a width of so many letters."""
-    words = one_line(words)
-    if columns(words) <= most:
-        return words
-    while words and columns(words) > most - 1:
-        words = words[:-1]
-    return words + "…"
+    return f'<g data-n="{number}">{tooltip(hover)}{"".join(shapes)}</g>'
 
 
 def said(data: bytes, most: int = 200) -> str:
-    """Return bytes as a text to show on one line; what is no character, or only half of one, in hex."""
+    """Return bytes as text on one line; bytes that are no whole character in hex."""
     return one_line(data[: 4 * most].decode("utf-8", "backslashreplace").replace("\n", "⏎"))[:most]
 
 
 def stable_name(thing: Thing) -> str:
-    """Return a thread's own name, unless that says no more than its label, or changes from run to run."""
+    """Return a thread's own name, unless that says no more than its label or changes from run to run."""
     name = one_line(thing.name)
     is_dull = re.search(r"\d{4,}", name) or name in ("MainThread", thing.label) or name.startswith("Thread-")
     return "" if is_dull else name
 
 
 def parts(recording: Recording) -> dict[str, str]:
-    """Return what each thread is there for, in a word or two: its own name, or its function's."""
+    """Return the role of each thread: its own name, or that of its function."""
     found = {label: stable_name(thing) for label, thing in recording.things.items() if thing.what == "thread"}
     hints: dict[str, str] = {}
     for event in recording.events:
@@ -175,8 +132,8 @@ def parts(recording: Recording) -> dict[str, str]:
     return {label: one_line(name or hints.get(label, "")) for label, name in found.items()}
 
 
-def details(event: Event) -> str:
-    """Return what hovers over an event: nothing that changes from run to run."""
+def details(event: TraceEvent) -> str:
+    """Return the tooltip of an event, without anything that changes from run to run."""
     lines = [told(event.thread, f"{event.kind} {event.thing}")]
     if event.data:
         lines.append(_("{count} bytes: {text}").format(count=len(event.data), text=said(event.data)))
@@ -187,10 +144,10 @@ def details(event: Event) -> str:
 
 
 def missing(recording: Recording, left_out: int = 0) -> list[str]:
-    """Return what a picture has to say about what it does not show."""
+    """Return the notes on what a picture does not show."""
     notes = []
     if recording.dropped:
-        notes.append(_("{count} older events are forgotten.").format(count=recording.dropped))
+        notes.append(_("{count} older events were dropped.").format(count=recording.dropped))
     if left_out:
         notes.append(_("{count} older rows are left out.").format(count=left_out))
     return notes

@@ -1,38 +1,27 @@
-"""Timeline: a bar for each thread, in which one sees when it worked, waited, and held a lock."""
+"""Timeline: a bar for each thread, which shows when it ran, was blocked, and held a lock."""
 
 from __future__ import annotations
 
 from chatstages.i18n import _
-from chatstages.microscope.evidence import told
+from chatstages.microscope.findings.wording import told
+from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
-from chatstages.microscope.pictures.style import (
-    LETTER,
-    MARGIN,
-    Picture,
-    box,
-    details,
-    frame,
-    label,
-    missing,
-    parts,
-    shorten,
-    stroke,
-)
-from chatstages.microscope.recording import Recording
+from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, missing, parts
+from chatstages.svg import LETTER, box, label, shorten, stroke
 from chatstages.text import columns
 
 WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars
 BAR = 26  # the height of a bar; the locks that a thread holds stand below it
 GAP = 14
 MOST_LIVES = 24  # threads
-MOST_SPANS = 500  # of one thread; of more the longest
-AT_ONCE = 50_000  # nanoseconds: a lock that was had so soon was free
+MOST_SPANS = 500  # of one thread; the longest ones
+AT_ONCE = 50_000  # nanoseconds: a lock that was acquired so soon was free
 MOST_WORDS = 40  # states of one thread in the text form
 TOP = 116
 
 
 def timeline(recording: Recording, begin: float = 0.0, end: float | None = None) -> Picture:
-    """Return what each thread did when; `begin` and `end`, in seconds on its axis, are for a closer look."""
+    """Return what each thread did from `begin` to `end` (seconds on the axis); by default all the time."""
     lives, last = lifetimes(recording)
     zero = min((life.begin for life in lives), default=0)
     window = zero + int(begin * 1e9), last if end is None else zero + int(end * 1e9)
@@ -52,9 +41,9 @@ def busiest(lives: list[Life]) -> list[Life]:
 
 
 def describe(life: Life) -> str:
-    """Return a thread's states in order. Which call found nothing to wait for is chance, so all are named."""
+    """Return the states of a thread in order, also calls that did not block, since that is chance."""
     words = [
-        span.words.replace(_("waits for {lock}").format(lock=""), _("takes {lock}").format(lock=""))
+        span.words.replace(_("waits for {lock}").format(lock=""), _("acquires {lock}").format(lock=""))
         if span.state == "lock" and not span.lasts and not span.is_bad
         else span.words
         for span in life.spans
@@ -65,7 +54,7 @@ def describe(life: Life) -> str:
     if left_out > 0:
         folded = [_("… {count} more").format(count=left_out), *folded[-MOST_WORDS:]]
     held = [span.words for span in life.spans if span.state == "hold" and span.lasts]
-    still = [_("and so it stays")] if any(s.lasts and s.state != "hold" for s in life.spans) else []
+    still = [_("still blocked")] if any(s.lasts and s.state != "hold" for s in life.spans) else []
     bad = [_("DEADLOCK")] if any(span.is_bad for span in life.spans) else []
     return told(life.thread, " · ".join(folded + held + still + bad))
 
@@ -108,8 +97,8 @@ def legend() -> list[str]:
     """Return what the colours mean."""
     shapes, x = [], float(MARGIN)
     entries = [
-        ("run", _("at work")),
-        ("wait", _("waits")),
+        ("run", _("running")),
+        ("wait", _("blocked")),
         ("send", _("in send")),
         ("lock", _("waits for a lock")),
         ("hold", _("holds a lock")),
@@ -122,7 +111,7 @@ def legend() -> list[str]:
 
 
 def bars(life: Life, begin: int, end: int, scale: float) -> list[str]:
-    """Return the bars of one thread, from its own left edge on."""
+    """Return the bars of one thread; x is 0 at the left edge of the timeline."""
     shapes = [bar(Span("run", life.begin, life.end, "", 0, None), begin, scale)]
     spans = [span for span in life.spans if span.end >= begin and span.begin <= end]
     spans = [span for span in spans if span.state != "lock" or span.end - span.begin > AT_ONCE]

@@ -1,4 +1,4 @@
-"""Wire: the bytes of a connection, in hex and as text, with every send, every recv, every cut character."""
+"""Wire: the bytes of a connection, in hex and as text, with every send, recv and split character."""
 
 from __future__ import annotations
 
@@ -9,37 +9,28 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chatstages.i18n import _
-from chatstages.microscope.pictures.style import (
-    MARGIN,
-    TOP,
-    Picture,
-    box,
-    details,
-    frame,
-    group,
-    label,
-    missing,
-)
-from chatstages.microscope.recording import Event, Recording
-from chatstages.microscope.streams import Stream, cuts, streams
+from chatstages.microscope.model.recording import Recording, TraceEvent
+from chatstages.microscope.model.streams import Stream, character_splits, streams
+from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, details, frame, group, missing
+from chatstages.svg import box, label
 from chatstages.text import clean
 
 PER_ROW = 16  # bytes
 CELL, ROW = 52, 92  # the width of a byte, and the height of a row of them
 LEFT = MARGIN + 70  # behind the numbers of the rows
-MOST_ROWS = 16  # of one stream: the first ones, and those in which something is cut
+MOST_ROWS = 16  # of one stream: the first ones, and those with split characters or edges of sends and recvs
 MOST_STREAMS = 8
 
 
 class Byte(NamedTuple):
     """One byte of a stream."""
 
-    place: int
+    offset: int
     value: int
-    character: str  # that begins here; "" where one goes on
+    character: str  # that begins at this byte; "" inside a character
     wide: int  # the number of bytes of that character
-    send: Event | None
-    recv: Event | None
+    send: TraceEvent | None
+    recv: TraceEvent | None
     is_cut: bool
 
 
@@ -81,47 +72,49 @@ def show(stream: Stream, y: float) -> tuple[list[str], list[str], float]:
             words.append(f"  {gap}")
             height += 26
         shapes += draw_row(start, row, y + height)
-        if previous is None:  # said once is enough
+        if previous is None:  # once is enough
             shapes.append(label(LEFT - 14, y + height + 12, _("sends"), "end odd-one"))
             shapes.append(label(LEFT - 14, y + height + 80, _("recvs"), "end odd-text"))
         words += write_row(start, row)
         height += ROW
         previous = start
-    total = max(place + len(data) for place, data in stream.data)
+    total = max(offset + len(data) for offset, data in stream.data)
     if previous is not None and total > previous + PER_ROW:
         gap = _("⋯ {count:,} bytes").format(count=total - previous - PER_ROW)
         shapes.append(label(LEFT, y + height + 10, gap, "soft"))
         words.append(f"  {gap}")
         height += 26
-    for cut in cuts(stream):
+    for cut in character_splits(stream):
         words.append(
             "  ✂ "
-            + _("{character} at byte {place} was cut in two").format(character=cut.character, place=cut.place)
+            + _("{character} at offset {offset} was split").format(character=cut.character, offset=cut.offset)
         )
     return shapes, words, height + 16
 
 
 def pick(stream: Stream) -> list[tuple[int, list[Byte]]]:
-    """Return the rows to show, each with the place where it begins: all, or those with most to tell."""
-    marked = {place for cut in cuts(stream) for place in range(cut.place, cut.place + cut.length)}
+    """Return the rows to show, each with the offset of its first byte: all, or those with most to tell."""
+    marked = {
+        offset for cut in character_splits(stream) for offset in range(cut.offset, cut.offset + cut.length)
+    }
     wanted = list(itertools.islice(starts(stream), MOST_ROWS + 1))
     if len(wanted) > MOST_ROWS:
         edges = sorted(event.offset for event in (*stream.sends, *stream.recvs))
-        telling = [*wanted[:2], *(row_of(place) for place in (*sorted(marked), *edges))]
+        telling = [*wanted[:2], *(row_of(offset) for offset in (*sorted(marked), *edges))]
         wanted = list(dict.fromkeys([*telling, *wanted]))[:MOST_ROWS]
     return [(row, cells(stream, row, marked)) for row in sorted(wanted)]
 
 
-def row_of(place: int) -> int:
-    """Return where the row begins that holds the byte at that place."""
-    return place // PER_ROW * PER_ROW
+def row_of(offset: int) -> int:
+    """Return the offset of the first byte of the row that contains the byte at `offset`."""
+    return offset // PER_ROW * PER_ROW
 
 
 def starts(stream: Stream) -> Iterator[int]:
-    """Yield the places where rows begin of which anything is known, each once."""
+    """Yield the offsets of the rows with known bytes, each once."""
     following = 0
-    for place, data in stream.data:
-        for row in range(max(row_of(place), following), place + len(data), PER_ROW):
+    for offset, data in stream.data:
+        for row in range(max(row_of(offset), following), offset + len(data), PER_ROW):
             yield row
             following = row + PER_ROW
 
@@ -130,59 +123,59 @@ def cells(stream: Stream, start: int, marked: set[int]) -> list[Byte]:
     """Return the bytes of one row."""
     found = []
     values = known(stream, start - 3, start + PER_ROW + 3)
-    for place in range(start, start + PER_ROW):
-        if place in values:
-            character, wide = letter(values, place)
-            send, recv = carrier(stream.sends, place), carrier(stream.recvs, place)
-            found.append(Byte(place, values[place], character, wide, send, recv, place in marked))
+    for offset in range(start, start + PER_ROW):
+        if offset in values:
+            character, wide = letter(values, offset)
+            send, recv = carrier(stream.sends, offset), carrier(stream.recvs, offset)
+            found.append(Byte(offset, values[offset], character, wide, send, recv, offset in marked))
     return found
 
 
 def known(stream: Stream, begin: int, end: int) -> dict[int, int]:
-    """Return the bytes from `begin` to `end` that are known, each with its place."""
+    """Return the bytes from `begin` to `end` that are known, by offset."""
     events, found = stream.sends or stream.recvs, {}
-    for place in range(begin, end):
-        event = carrier(events, place)
+    for offset in range(begin, end):
+        event = carrier(events, offset)
         if event is not None:
-            found[place] = event.data[place - event.offset]
+            found[offset] = event.data[offset - event.offset]
     return found
 
 
-def letter(values: dict[int, int], place: int) -> tuple[str, int]:
-    """Return the character that begins at that place, and its length in bytes; "" inside of one."""
-    first = values[place]
+def letter(values: dict[int, int], offset: int) -> tuple[str, int]:
+    """Return the character that begins at that offset, and its length in bytes; "" inside of one."""
+    first = values[offset]
     if 0x80 <= first < 0xC0:
         for back in (1, 2, 3):
-            if letter_at(values, place - back)[1] > back:
+            if letter_at(values, offset - back)[1] > back:
                 return "", 1
-    return letter_at(values, place)
+    return letter_at(values, offset)
 
 
-def letter_at(values: dict[int, int], place: int) -> tuple[str, int]:
-    """Return the character at that place, or the replacement for what is none."""
-    first = values.get(place, 0)
+def letter_at(values: dict[int, int], offset: int) -> tuple[str, int]:
+    """Return the character at that offset, or the replacement for what is none."""
+    first = values.get(offset, 0)
     length = 1 + (first >= 0xC2) + (first >= 0xE0) + (first >= 0xF0)
     try:
-        text = bytes(values.get(place + n, 0xFF) for n in range(length)).decode()
+        text = bytes(values.get(offset + n, 0xFF) for n in range(length)).decode()
     except UnicodeDecodeError:
         return "\ufffd", 1
     return {"\n": "⏎", "\t": "⇥", " ": "␣"}.get(text, clean(text)), length
 
 
-def carrier(events: list[Event], place: int) -> Event | None:
-    """Return the send, or recv, that carried the byte at that place."""
-    number = bisect_right(events, place, key=lambda event: event.offset) - 1
+def carrier(events: list[TraceEvent], offset: int) -> TraceEvent | None:
+    """Return the send, or recv, that carried the byte at that offset."""
+    number = bisect_right(events, offset, key=lambda event: event.offset) - 1
     event = events[number] if number >= 0 else None
-    return event if event and place < event.offset + len(event.data) else None
+    return event if event and offset < event.offset + len(event.data) else None
 
 
 def draw_row(start: int, row: list[Byte], y: float) -> list[str]:
     """Return a row of bytes: the sends above, the recvs below."""
     shapes = [label(LEFT - 14, y + 36, f"{start}", "soft end mono")]
-    shapes += bands([(byte.place, byte.send) for byte in row], start, y + 4, "one")
-    shapes += bands([(byte.place, byte.recv) for byte in row], start, y + 70, "two")
+    shapes += bands([(byte.offset, byte.send) for byte in row], start, y + 4, "one")
+    shapes += bands([(byte.offset, byte.recv) for byte in row], start, y + 70, "two")
     for event, same in groupby(row, lambda byte: byte.send or byte.recv):
-        inside = "".join(draw_byte(byte, LEFT + (byte.place - start) * CELL, y) for byte in same)
+        inside = "".join(draw_byte(byte, LEFT + (byte.offset - start) * CELL, y) for byte in same)
         shapes.append(f'<g data-n="{event.number if event else 0}">{inside}</g>')
     return shapes
 
@@ -194,16 +187,16 @@ def draw_byte(byte: Byte, x: float, y: float) -> str:
     return back + label(x + CELL / 2, y + 36, f"{byte.value:02x}", "middle mono soft") + letter
 
 
-def bands(carriers: list[tuple[int, Event | None]], start: int, y: float, style: str) -> list[str]:
+def bands(carriers: list[tuple[int, TraceEvent | None]], start: int, y: float, style: str) -> list[str]:
     """Return a band over (or under) the bytes of each send (or recv), with gaps where one begins or ends."""
     shapes = []
     for event, same in groupby(carriers, lambda entry: entry[1]):
-        places = [place for place, _event in same]
+        offsets = [offset for offset, _event in same]
         if event is None:
             continue
-        ends_here = places[-1] == event.offset + len(event.data) - 1
-        begin = LEFT + (places[0] - start) * CELL + (4 if places[0] == event.offset else 0)
-        end = LEFT + (places[-1] + 1 - start) * CELL - (4 if ends_here else 0)
+        ends_here = offsets[-1] == event.offset + len(event.data) - 1
+        begin = LEFT + (offsets[0] - start) * CELL + (4 if offsets[0] == event.offset else 0)
+        end = LEFT + (offsets[-1] + 1 - start) * CELL - (4 if ends_here else 0)
         shapes.append(group(event.number, box(begin, y, end - begin, 8, style), hover=details(event)))
     return shapes
 
@@ -212,8 +205,8 @@ def write_row(start: int, row: list[Byte]) -> list[str]:
     """Return a row as text. Before a byte: ╷ a send begins, ╵ a recv begins, │ both."""
     numbers = letters = ""
     for byte in row:
-        is_sent = byte.send is not None and byte.place == byte.send.offset
-        is_received = byte.recv is not None and byte.place == byte.recv.offset
+        is_sent = byte.send is not None and byte.offset == byte.send.offset
+        is_received = byte.recv is not None and byte.offset == byte.recv.offset
         edge = " ╷╵│"[is_sent + 2 * is_received]
         numbers += f"{edge}{byte.value:02x}"
         letters += (edge if edge != " " else "") + byte.character

@@ -1,0 +1,1 @@
+"""Tests of the microscope; the folders mirror those of the package."""
