@@ -50,7 +50,7 @@ free-threaded: ## tests of the stages on a Python without a GIL, where there is 
 	@if [ -z "$(FREE_THREADED)" ]; then echo "free-threaded: left out, since no such Python is here"; else \
 	$(FREE_THREADED) -m venv .venv/free-threaded && \
 	.venv/free-threaded/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pytest pytest-timeout && \
-	.venv/free-threaded/bin/python -m pytest -p no:cacheprovider tests/test_stage*.py tests/test_wire.py tests/test_listener.py; fi
+	.venv/free-threaded/bin/python -m pytest -p no:cacheprovider tests/test_stage*.py tests/stage5_pool tests/protocol tests/runtime; fi
 
 # Its own launcher makes the locks that it can steer. It is there for Linux; elsewhere these tests are left out.
 schedules: .venv/dev.done ## two threads in one room, in every order in which they can take turns
@@ -61,7 +61,7 @@ soak: .venv/dev.done ## what takes long or measures time, on a quiet machine (ha
 	$(BIN)/python -m pytest -m soak -rP --timeout=1200 --ignore=tests/browser --ignore=tests/schedules $(TEST_ARGS)
 
 fuzz: .venv/dev.done ## let atheris look for bytes that the wire does not bear (pip install -e ".[fuzz]"; FUZZ_ARGS=-runs=1000)
-	$(BIN)/python -m tests.fuzz_wire -max_len=64 $(FUZZ_ARGS)
+	$(BIN)/python -m tests.protocol.fuzz_framing -max_len=64 $(FUZZ_ARGS)
 
 browser: .venv/dev.done ## tests in JupyterLab and Notebook 7, in a real browser (skipped where Chromium is missing)
 	$(BIN)/python -m pytest tests/browser $(TEST_ARGS)

@@ -193,7 +193,8 @@ class Worker:
         self._selector.unregister(self._waker)
         self._selector.unregister(self._stop)
         while self._arrivals:
-            self._arrivals.popleft().conn.close()  # it has not joined: it does not leave
+            # It has not joined, so it does not leave.
+            self._arrivals.popleft().conn.close()
         for member in self._members:
             member.throttled, member.due = True, 0.0
             self._update_interest(member)

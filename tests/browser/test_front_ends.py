@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser.conftest import Page
-from tests.corpus import CORPUS, HTML
+from tests.support.corpus import CORPUS, HTML
 
 Open = Callable[..., Page]
 

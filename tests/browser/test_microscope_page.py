@@ -14,7 +14,7 @@ from chatstages.i18n import LANGUAGES, use
 from chatstages.microscope.pictures import board, save_page, sequence, timeline, wire
 from chatstages.microscope.pictures.style import Picture
 from tests.browser.conftest import Page
-from tests.microscope.support.recordings import calm, crossed, frozen, merged
+from tests.support.microscope.recordings import calm, crossed, frozen, merged
 
 
 def test_the_slider_moves_all_pictures(browser: Any, tmp_path: Path) -> None:

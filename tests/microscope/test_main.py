@@ -12,8 +12,8 @@ import pytest
 
 from chatstages.microscope import load
 from chatstages.microscope.model.recording import Recording, TraceEvent
-from tests.microscope.support import programs
 from tests.support import PATIENCE, python
+from tests.support.microscope import programs
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

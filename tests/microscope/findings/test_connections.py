@@ -6,8 +6,8 @@ import pytest
 
 from chatstages.microscope import findings
 from chatstages.microscope.findings import explain
-from tests.microscope.support.explained import found_kinds
-from tests.microscope.support.recordings import Script, chat
+from tests.support.microscope.explained import found_kinds
+from tests.support.microscope.recordings import Script, chat
 
 
 def test_a_connection_closed_by_who_accepted_it() -> None:

@@ -6,8 +6,8 @@ import threading
 
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
-from tests.microscope.support.explained import found_kinds
-from tests.microscope.support.recordings import MS, Script, chat, crossed, frozen
+from tests.support.microscope.explained import found_kinds
+from tests.support.microscope.recordings import MS, Script, chat, crossed, frozen
 
 
 def test_who_waits_for_a_thread_that_wants_his_lock() -> None:

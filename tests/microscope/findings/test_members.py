@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chatstages.microscope import findings
-from tests.microscope.support.explained import found_kinds
-from tests.microscope.support.recordings import Script, group
+from tests.support.microscope.explained import found_kinds
+from tests.support.microscope.recordings import Script, group
 
 
 def tell(script: Script, thread: str, text: bytes, *socks: str, gone: str = "") -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.findings import explain
-from tests.microscope.support.chat_program import LEFT, STOPPED
-from tests.microscope.support.mistakes import MISTAKES, Mistake
 from tests.support import PATIENCE
+from tests.support.microscope.chat_program import LEFT, STOPPED
+from tests.support.microscope.mistakes import MISTAKES, Mistake
 
 MOMENT = 0.1  # seconds: a call that the microscope sees begin has then surely come to the system
 

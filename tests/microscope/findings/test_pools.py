@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chatstages.microscope import findings
 from chatstages.microscope.findings import explain
-from tests.microscope.support.explained import found_kinds
-from tests.microscope.support.recordings import Script
+from tests.support.microscope.explained import found_kinds
+from tests.support.microscope.recordings import Script
 
 
 def test_a_pool_whose_workers_wait() -> None:

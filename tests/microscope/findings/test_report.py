@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatstages import i18n
 from chatstages.microscope.findings import explain
-from tests.microscope.support.recordings import Script, calm, chat, crossed, frozen, merged
+from tests.support.microscope.recordings import Script, calm, chat, crossed, frozen, merged
 
 
 def test_nothing_is_suspicious_in_a_calm_conversation() -> None:

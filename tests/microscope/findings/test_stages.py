@@ -24,8 +24,8 @@ from chatstages.microscope.findings import explain
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures import sequence
 from chatstages.runtime.background import BackgroundServer
-from tests.microscope.support.explained import found_kinds
 from tests.support import PATIENCE, STAGES, Recorder, connected, listening, options
+from tests.support.microscope.explained import found_kinds
 
 
 @contextmanager

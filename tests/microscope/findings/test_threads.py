@@ -8,8 +8,8 @@ import pytest
 
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
-from tests.microscope.support.explained import found_kinds
-from tests.microscope.support.recordings import Script, chat
+from tests.support.microscope.explained import found_kinds
+from tests.support.microscope.recordings import Script, chat
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstages.microscope.model.holds import holds
-from tests.microscope.support.recordings import Script
+from tests.support.microscope.recordings import Script
 
 
 def test_a_release_that_failed_has_held_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatstages.microscope.model.snapshot import History, take_snapshot
 from chatstages.microscope.pictures import board
-from tests.microscope.support.recordings import Script, merged
+from tests.support.microscope.recordings import Script, merged
 
 
 def test_a_board_of_the_past() -> None:

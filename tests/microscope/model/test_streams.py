@@ -6,7 +6,7 @@ import pytest
 
 from chatstages.microscope.model.recording import TraceEvent
 from chatstages.microscope.model.streams import Stream, character_splits, deliveries, streams
-from tests.microscope.support.recordings import Script, chat, merged
+from tests.support.microscope.recordings import Script, chat, merged
 
 
 def test_arrows_follow_the_bytes() -> None:

@@ -14,9 +14,9 @@ from chatstages import stage4_broadcast
 from chatstages.microscope import Scope, load, microscope
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.model.trace import perfetto_events
-from tests.microscope.support.recordings import Script
-from tests.microscope.support.sockets import connection, run_thread
 from tests.support import connected
+from tests.support.microscope.recordings import Script
+from tests.support.microscope.sockets import connection, run_thread
 
 
 def everything(recording: Recording) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstages.microscope.pictures import board
-from tests.microscope.support.recordings import crossed, frozen
+from tests.support.microscope.recordings import crossed, frozen
 
 
 def test_a_board_says_why_all_is_still() -> None:

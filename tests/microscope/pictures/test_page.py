@@ -6,7 +6,7 @@ import re
 
 from chatstages.microscope.pictures import page, save_page
 from chatstages.microscope.pictures.page import MOST_STEPS, choose_steps
-from tests.microscope.support.recordings import Script, chat, many_messages, merged
+from tests.support.microscope.recordings import Script, chat, many_messages, merged
 
 
 def test_the_slider_stops_at_the_newest_steps() -> None:

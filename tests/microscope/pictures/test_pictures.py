@@ -10,7 +10,7 @@ import pytest
 
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures import Picture, board, sequence, timeline, wire
-from tests.microscope.support.recordings import Script, calm, chat, crossed, frozen, merged
+from tests.support.microscope.recordings import Script, calm, chat, crossed, frozen, merged
 
 PICTURES: list[Callable[[Recording], Picture]] = [sequence, timeline, board, wire]
 

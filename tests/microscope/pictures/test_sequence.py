@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstages.microscope.pictures import sequence
-from tests.microscope.support.recordings import Script, calm, chat, many_messages, merged
+from tests.support.microscope.recordings import Script, calm, chat, many_messages, merged
 
 
 def test_a_sequence_in_words() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from chatstages.microscope.pictures import timeline
 from chatstages.microscope.pictures.spans import fold
-from tests.microscope.support.recordings import crossed, merged
+from tests.support.microscope.recordings import crossed, merged
 
 
 def test_a_timeline_in_words() -> None:

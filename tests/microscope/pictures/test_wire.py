@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstages.microscope.pictures import sequence, wire
-from tests.microscope.support.recordings import Script, chat, merged
+from tests.support.microscope.recordings import Script, chat, merged
 
 
 def test_a_wire_in_words() -> None:

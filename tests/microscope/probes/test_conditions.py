@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 
 from chatstages.microscope import microscope
-from tests.microscope.support.sockets import event_kinds
 from tests.support import PATIENCE
+from tests.support.microscope.sockets import event_kinds
 
 
 @pytest.mark.parametrize("own", [True, False])

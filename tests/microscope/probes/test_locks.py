@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chatstages.microscope import microscope
-from tests.microscope.support.sockets import event_kinds, run_thread
 from tests.support import PATIENCE
+from tests.support.microscope.sockets import event_kinds, run_thread
 
 
 def take_and_give_back(lock: Any) -> None:

@@ -14,8 +14,8 @@ import pytest
 from chatstages.microscope import microscope
 from chatstages.microscope.probes import recorder as recorders
 from chatstages.microscope.probes.recorder import describe_error
-from tests.microscope.support.sockets import connection
 from tests.support import PATIENCE
+from tests.support.microscope.sockets import connection
 
 
 def line_of(text: str) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 from chatstages.bench import asyncio_room
 from chatstages.microscope import microscope
-from tests.microscope.support.sockets import connection, event_kinds
 from tests.support import STAGES, Recorder, connected, options, read_until
+from tests.support.microscope.sockets import connection, event_kinds
 
 
 def test_ordinary_sockets_are_watched_from_their_first_use_on() -> None:

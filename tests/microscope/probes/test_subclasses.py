@@ -13,9 +13,9 @@ import pytest
 
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.model.recording import TraceEvent
-from tests.microscope.support import stoppable
-from tests.microscope.support.stoppable import STOPPABLE, StoppableSocket, Stopped
 from tests.support import PATIENCE
+from tests.support.microscope import stoppable
+from tests.support.microscope.stoppable import STOPPABLE, StoppableSocket, Stopped
 
 every_form = pytest.mark.parametrize("cls", STOPPABLE)
 

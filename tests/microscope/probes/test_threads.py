@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chatstages.microscope import microscope
-from tests.microscope.support.sockets import run_thread
 from tests.support import PATIENCE
+from tests.support.microscope.sockets import run_thread
 
 
 def test_an_exception_in_a_thread_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

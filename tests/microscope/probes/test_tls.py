@@ -14,7 +14,7 @@ from tests.support import PATIENCE
 
 # A key and a self-signed certificate, for tests only:
 # openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=localhost
-CERTIFICATE = Path(__file__).parents[1] / "support" / "localhost.pem"
+CERTIFICATE = Path(__file__).parents[2] / "support" / "microscope" / "localhost.pem"
 
 
 def echo(door: socket.socket) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from chatstages.microscope import load, microscope
-from tests.microscope.support import programs
-from tests.microscope.support.sockets import connection
 from tests.support import PATIENCE, kill, read_until
+from tests.support.microscope import programs
+from tests.support.microscope.sockets import connection
 
 LINUX = sys.platform.startswith("linux")
 

@@ -16,8 +16,8 @@ import pytest
 from chatstages import stage4_broadcast
 from chatstages.microscope import microscope
 from chatstages.microscope.probes import recorder as recorders
-from tests.microscope.support.sockets import event_kinds, run_thread
 from tests.support import PATIENCE
+from tests.support.microscope.sockets import event_kinds, run_thread
 
 CLASSES = [
     socket.socket,

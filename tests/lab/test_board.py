@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatstages.lab.board import Board, player
 from chatstages.microscope.pictures import board
-from tests.microscope.support.recordings import Script, frozen, merged
+from tests.support.microscope.recordings import Script, frozen, merged
 
 
 def test_a_live_board_follows_until_it_is_stopped() -> None:

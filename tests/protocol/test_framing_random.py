@@ -9,7 +9,7 @@ import pytest
 
 from chatstages.protocol.framing import LineDecoder
 from chatstages.text import clean
-from tests import fuzz_wire
+from tests.protocol import fuzz_framing as fuzz_wire
 
 
 def examine(count: int, seed: int) -> None:

@@ -1,6 +1,6 @@
 """A far end that vanishes without a word: in a network of our own, whose only interface is switched off.
 
-    unshare --map-root-user --net python -m tests.half_open silent|deaf IDLE INTERVAL PROBES
+    unshare --map-root-user --net python -m tests.support.half_open silent|deaf IDLE INTERVAL PROBES
 
 prints the seconds that it took the server to notice. (0 0 0: with the project's own constants; set
 CHATSTAGES_PATIENCE, then, so that it waits long enough.)

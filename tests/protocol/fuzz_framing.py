@@ -1,6 +1,6 @@
 """What `wire` must do with any bytes whatever; and atheris, which looks for bytes with which it does not.
 
-    python -m tests.fuzz_wire -runs=1000000        (`make fuzz`; the options are libFuzzer's)
+    python -m tests.protocol.fuzz_framing -runs=1000000        (`make fuzz`; the options are libFuzzer's)
 
 An input is what a connection brings, and where the network has cut it.
 """

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from chatstages import stage5_pool as stage
-from tests.fault_proxy import FaultProxy
 from tests.support import STAGES, Recorder, connected, options, overflow, raw_client, read_to_end, read_until
+from tests.support.fault_proxy import FaultProxy
 
 TEXT = "小明：héllo，👩‍🏫"
 DATA = TEXT.encode()

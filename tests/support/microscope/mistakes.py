@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.microscope.support.chat_program import CHAT, replaced
+from tests.support.microscope.chat_program import CHAT, replaced
 
 POOL = (
     """    thread = Thread(target=serve, args=(conn,))

@@ -3,31 +3,28 @@
 The normal run sees that the right thing happens at all; what is marked `soak` takes longer or measures time
 against the stated mark, in a quiet machine (`make soak`). Rows that have their tests elsewhere:
 
-- bad UTF-8, UTF-8 cut anywhere: test_wire_random, test_stages.test_a_character_cut_by_the_network_…,
-  test_fault_proxy.test_a_connection_cut_anywhere_…
-- escapes, bidi, HTML in text and name, in a page: browser/test_front_ends (in a terminal and a log: here)
-- port in use, privileged port, bad address: test_cli.test_a_port_in_use_is_one_clear_line,
+- bad UTF-8, UTF-8 cut anywhere: protocol.test_framing_random,
+  test_stages.test_a_character_cut_by_the_network_…,
+  test_stages_bad_network.test_a_connection_cut_anywhere_…
+- escapes, bidi, HTML in text and name: test_hostile_text; in a page: browser/test_front_ends
+- port in use, privileged port, bad address: cli.test_command.test_a_port_in_use_is_one_clear_line,
   test_a_name_not_found_…, test_each_kind_of_error_…
-- EMFILE in accept: test_listener.test_accept_waits_while_no_more_files_may_be_open (and here, timed)
-- a cell run again, the kernel restarted: test_lab_rig.test_a_cell_run_again_…,
-  test_a_kernel_ends_though_nobody_stopped_the_server (killed: here)
-- a name that many want: test_stage5_room.test_many_who_want_the_same_name_are_told_apart_quickly
-- the same over a bad network: test_fault_proxy; the room's log in any order of events: test_room_model
+- EMFILE in accept: runtime.test_sockets.test_accept_waits_while_no_more_files_may_be_open (and here, timed)
+- a cell run again, the kernel restarted: lab.test_rig.test_a_cell_run_again_…,
+  test_a_kernel_ends_though_nobody_stopped_the_server (killed: test_endings)
+- a name that many want: test_room.test_many_who_want_the_same_name_are_told_apart_quickly
+- the same over a bad network: test_stages_bad_network; the room's log in any order of events: test_room_model
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
-import random
 import socket
-import statistics
 import subprocess
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -36,22 +33,16 @@ import pytest
 from chatstages import stage5_pool as stage
 from chatstages.runtime import options as socket_options
 from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE
-from tests.corpus import CORPUS
-from tests.crowd import Crowd, ServerApart, passed, server_apart, share
 from tests.support import (
     PATIENCE,
     ROOT,
-    STAGES,
     Recorder,
-    connected,
-    kill,
     line_of,
-    options,
-    python,
     raw_client,
     read_to_end,
     read_until,
 )
+from tests.support.crowd import Crowd, ServerApart, passed, server_apart, share
 
 soak = pytest.mark.soak
 resource = pytest.importorskip("resource", reason="counts descriptors as POSIX does")
@@ -77,20 +68,6 @@ def _enough_descriptors() -> Iterator[None]:
     """Let every test here open more files than some systems do without being asked."""
     with descriptors(2_200):
         yield
-
-
-def is_harmless(shown: str) -> bool:
-    """Whether nothing in `shown` is a control (C0, C1) or separates lines or turns the direction of writing.
-
-    By Unicode's own properties, not by our pattern; but for the tab and the newline.
-    """
-    turns = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-    return not any(
-        unicodedata.category(character) in ("Cc", "Zl", "Zp")
-        or unicodedata.bidirectional(character) in turns
-        or character in "\u200e\u200f\u061c"
-        for character in set(shown) - set("\t\n")
-    )
 
 
 @contextmanager
@@ -268,7 +245,7 @@ def vanish(how: str, *constants: int, patience: float = 1.0) -> float:
         subprocess.run([*unshare, sys.executable, "-c", ""], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this system lets us make no network of our own (unshare --net)")
-    command = [*unshare, sys.executable, "-m", "tests.half_open", how, *map(str, constants)]
+    command = [*unshare, sys.executable, "-m", "tests.support.half_open", how, *map(str, constants)]
     environment = os.environ | {"CHATSTAGES_PATIENCE": str(patience)}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.stderr == ""
@@ -328,66 +305,6 @@ def test_a_refusal_is_sent_whole_or_not_at_all(told: Recorder) -> None:
         told.wait("said")
         lines = read_until(deaf, b"hello\n").splitlines(keepends=True)
     assert set(lines) - {TOO_LONG} == {line_of(told.of("said")[0]).encode()}
-
-
-# Row: escapes, CR, bidi overrides, zero-width, HTML, in text and name.
-
-HOSTILE = [f"{item}：{item}" for item in CORPUS]
-
-
-@pytest.mark.parametrize("number", [4, 5])
-def test_what_the_hostile_write_is_harmless_in_a_log_and_for_a_hearer(number: int, told: Recorder) -> None:
-    """As their name and as their words: cleaned at the server, or else at the display."""
-    heard = Recorder()
-    with STAGES[number].serve(on_event=told) as server:
-        with connected(STAGES[number], server.address, **options(number), on_event=heard):
-            for count, words in enumerate(HOSTILE, 1):
-                with raw_client(server.address) as sock:
-                    sock.sendall(words.encode() + b"\n")
-                    sock.shutdown(socket.SHUT_WR)
-                    read_to_end(sock)
-                told.wait("left", count)
-            last = "the last"
-            with raw_client(server.address) as sock:
-                sock.sendall(last.encode() + b"\n")
-                heard.wait_text("received", last)
-    shown = "".join(map(str, told.events + heard.events))
-    assert len(told.of("said")) > len(HOSTILE)
-    assert is_harmless(shown)
-
-
-def test_what_a_hostile_server_sends_is_harmless_in_a_terminal() -> None:
-    """It is cleaned again at the display."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-        with python("-m", "chatstages", "chat", "5", address, "--name", "Ann") as process:
-            conn = server.accept()[0]
-            with conn:
-                conn.sendall("".join(f"{words}\n" for words in [*HOSTILE, "the last"]).encode())
-            assert isinstance(process.stdout, io.TextIOWrapper)
-            shown = process.stdout.buffer.read().decode()  # as it is, its carriage returns, too
-    assert "the last" in shown
-    assert "<script>" in shown
-    assert is_harmless(shown)
-
-
-def test_what_the_hostile_write_is_harmless_in_the_servers_terminal() -> None:
-    """The log of `chatstages serve`."""
-    with python("-m", "chatstages", "serve", "5", "--port", "0") as process:
-        assert isinstance(process.stdout, io.TextIOWrapper)
-        port = int(process.stdout.buffer.readline().rpartition(b"127.0.0.1:")[2].split()[0].strip(b".,"))
-        for words in [*HOSTILE, "the last"]:
-            with raw_client(("127.0.0.1", port)) as sock:
-                sock.sendall(words.encode() + b"\n")
-                sock.shutdown(socket.SHUT_WR)
-                read_to_end(sock)
-        shown = ""
-        while "the last" not in shown:
-            shown += process.stdout.buffer.readline().decode()
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-    assert "<script>" in shown
-    assert is_harmless(shown)
 
 
 # Row: EMFILE in accept.
@@ -481,128 +398,6 @@ def test_soak_a_flood_of_10_000_lines_a_second() -> None:
     print(f"{heard / 20:,.0f} of {offered / 20:,.0f} lines a second passed on; processor {100 * load:.0f} %")
     assert share(late, 0.99) < 0.050
     assert heard < offered / 2
-
-
-# Row: stop with 1,000 members.
-
-
-@pytest.mark.parametrize("timed", [False, pytest.param(True, marks=soak)], ids=["", "timed"])
-def test_stop_with_1_000_members_sends_or_counts_all_that_was_said(timed: bool, told: Recorder) -> None:
-    """900 read, 100 do not: what each got, and what was reported as unsent to it, is all that was said."""
-    threads = threading.active_count()
-    with stage.serve(on_event=told, workers=2) as server, Crowd(server.address, 1_000, stalled=100) as crowd:
-        told.wait("left", crowd.visitors)
-        heres = [len(line_of(event).encode()) for event in told.of("said")]  # one as each 200 had come
-        crowd.say_to_all(999, "here", range(100, 1_000))
-        crowd.socks[999].sendall((b"x" * 4_000 + b"\n") * 100)
-        while sum(len(event.text) >= 4_000 for event in told.of("said")) < 100:
-            list(crowd.lines(0.01))
-        began = time.monotonic()
-        with in_a_thread(server.stop):
-            while crowd.open > 100:
-                list(crowd.lines(PATIENCE))
-        took = time.monotonic() - began
-        got = [len(read_to_end(sock)) for sock in crowd.socks[:100]] + crowd.got[100:]
-        unsent = {event.address: int(event.text.split()[-3]) for event in told.of("dropped")}
-        sums = [got[number] + unsent.get(sock.getsockname(), 0) for number, sock in enumerate(crowd.socks)]
-    assert threading.active_count() == threads
-    said = sum(len(line_of(event).encode()) for event in told.of("said"))
-    assert sums == [said - sum(heres[: number // 200]) for number in range(1_000)]
-    assert len(unsent) == 100
-    if timed:
-        print(f"stop with 1,000 members, 100 of them deaf: {took:.2f} s")
-        assert took < 5
-
-
-@soak
-def test_soak_stop_an_idle_room() -> None:
-    """Of 1,000 members: `stop` returns in less than 1 s."""
-    with server_apart() as server, Crowd(server.address, 1_000):
-        seconds, threads = server.stop()
-    print(f"stop with 1,000 idle members: {seconds:.2f} s")
-    assert threads == 1
-    assert seconds < 1
-
-
-def test_a_member_who_talks_until_the_end_gets_what_was_counted_as_sent(told: Recorder) -> None:
-    """Though the server has not heard it out: to close with bytes unread is a reset, which throws away."""
-    with stage.serve(on_event=told, workers=2) as server, Crowd(server.address, 2, stalled=1) as crowd:
-        talker, other = crowd.socks
-        told.wait("left")  # the visitor for whom the crowd waited
-        other.sendall((b"x" * 4_000 + b"\n") * 30)
-        told.wait("said", 31)
-        talker.sendall((b"y\n") * 30_000)
-        told.wait("said", 1_000)
-        server.stop()
-        got = len(read_to_end(talker))
-    said = sum(len(line_of(event).encode()) for event in told.of("said"))
-    unsent = [int(event.text.split()[-3]) for event in told.of("dropped")]
-    assert got + sum(unsent) == said
-
-
-# Row: a cell run again, kernel restarted, kernel killed.
-
-
-@pytest.mark.parametrize("number", STAGES)
-def test_the_port_of_a_server_that_was_killed_is_free_again(number: int) -> None:
-    """With a member connected; a kernel that dies is a process that is killed."""
-    code = (
-        f"from {STAGES[number].__name__} import serve; s = serve(); print(s.address[1], flush=True); s.wait()"
-    )
-    with python("-c", code) as process:
-        assert process.stdout
-        port = int(process.stdout.readline())
-        with raw_client(("127.0.0.1", port)) as sock:
-            sock.sendall(b"hello")
-            process.kill()
-            process.wait(PATIENCE)
-            began = time.monotonic()
-            with STAGES[number].serve(port=port) as again:
-                assert again.address[1] == port
-            print(f"stage {number}: free again after {time.monotonic() - began:.3f} s")
-
-
-# Row: 1,000,000 connect/leave cycles.
-
-
-def come_and_go(server: ServerApart, cycles: int, watch: Callable[[], object]) -> None:
-    """Let `cycles` members come and leave, in all the ways there are, 100 at a time; then `watch()`."""
-    chance = random.Random(1)
-    for _ in range(cycles // 100):
-        with ExitStack() as stack:
-            socks = [stack.enter_context(raw_client(server.address)) for _ in range(100)]
-            socks[50].sendall(b"in the middle of a li")
-            socks[99].sendall(b"Ann: hello\n")  # it has come last: when it is heard, all have been accepted
-            read_until(socks[99], b"hello\n")
-            chance.shuffle(socks)
-            for sock in socks[:50]:
-                kill(sock)
-        watch()
-
-
-@pytest.mark.parametrize("cycles", [5_000, pytest.param(0, marks=soak)], ids=["5000", "soak"])
-def test_nothing_grows_however_many_come_and_go(cycles: int) -> None:
-    """Descriptors and threads are as before, and memory ends where it was at half-time.
-
-    (In `make soak` CHATSTAGES_CYCLES times, by default a million.)
-    """
-    cycles = cycles or int(os.environ.get("CHATSTAGES_CYCLES", "1000000"))
-    memory: list[int] = []
-    began = time.monotonic()
-    with server_apart() as server:
-        with raw_client(server.address) as sock:  # the log is to be full before
-            for number in range(LOG_SIZE // 4_000 // 20 + 1):
-                sock.sendall((b"x" * 4_000 + b"\n") * 20 + b"%d\n" % number)
-                read_until(sock, "：".encode() + b"%d\n" % number)
-            files, threads = server.process.num_fds() - 1, server.process.num_threads()
-        come_and_go(server, cycles, lambda: memory.append(server.memory()))
-        server.wait_for_descriptors(files)
-        assert server.process.num_threads() == threads
-    half = memory[len(memory) // 2 :]
-    slope = statistics.linear_regression(range(len(half)), half).slope * len(half)
-    print(f"{cycles:,} came and went in {time.monotonic() - began:.0f} s:", end=" ")
-    print(f"memory {slope / 1_000:+.0f} kB over the last half, {memory[-1] / MEGABYTE:.1f} MB at the end")
-    assert slope < MEGABYTE
 
 
 # 10,000 idle members (a number that the design lives by).

@@ -1,0 +1,1 @@
+"""Tests of `chatstages.i18n`."""
