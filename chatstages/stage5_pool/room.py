@@ -35,15 +35,11 @@ class Room:
                 self._starts.append(self._end)
                 self._end += len(line)
             self._log += b"".join(lines)
-            while self._is_too_long():
+            start = self._starts[0]
+            while self._end - start > LOG_SIZE or len(self._starts) > LOG_LINES:
                 self._starts.popleft()
-            del self._log[: len(self._log) - (self._end - self._starts[0])]
-
-    def _is_too_long(self) -> bool:
-        """Tell whether the log is beyond its limits. The lock must be held."""
-        assert self._lock.locked()
-        size = self._end - self._starts[0]
-        return size > LOG_SIZE or len(self._starts) > LOG_LINES
+                start = self._starts[0]
+            del self._log[: len(self._log) - (self._end - start)]
 
     def bounds(self) -> tuple[int, int]:
         """Return the offsets at which the log begins and ends."""
