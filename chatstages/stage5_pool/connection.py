@@ -61,7 +61,7 @@ class Connection:
         self._on_event = on_event
 
     def prepare(self) -> bool:
-        """Set the socket's options; close it and return False if it has disconnected."""
+        """Set the socket's options; close it, and return False, if that fails."""
         try:
             self.conn.setblocking(False)
             # Send a short line at once, without waiting for more (Nagle's algorithm).
@@ -85,7 +85,7 @@ class Connection:
         return self._discarded > 0
 
     def tell(self, kind: EventKind, text: str = "") -> None:
-        """Call the hook with an event of this connection, and the name if it has one."""
+        """Call the hook with an event of this connection, and its name if known."""
         name = self.name if self.has_spoken else ""
         self._on_event(Event(kind, self.address, text, name))
 
@@ -185,7 +185,7 @@ class Connection:
         self.write_blocked = sent < len(piece) or sent == SEND_SIZE  # there is more
 
     def _send_notice(self) -> None:
-        """Send a line of the server's own; the rest follows when the buffer has room."""
+        """Send a line of the server's own; its rest follows when there is room."""
         try:
             self._notice = self._notice[self.conn.send(self._notice) :]
         except BlockingIOError:
@@ -224,7 +224,7 @@ class Connection:
         self._discard(write_blocked=False)
 
     def _discard(self, write_blocked: bool) -> None:
-        """Send no more of the log; discard what arrives, once there is nothing to send."""
+        """Send no more of the log, and discard what arrives."""
         self._discarding, self.offset = True, NOWHERE
         self.write_blocked = self.throttled = write_blocked
 

@@ -18,7 +18,7 @@ LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines that are kept, at most
 
 
 class Room:
-    """The log, and the names in use. Any thread may call; it waits for the lock alone."""
+    """The log, and the names in use. Any thread may call; only the lock blocks."""
 
     def __init__(self) -> None:
         self._lock = Lock()  # Guards all that follows.
@@ -70,7 +70,7 @@ class Room:
             return offset
 
     def claim_name(self, wanted: str) -> str:
-        """Return `wanted`, with a number behind it if a reader could confuse the two."""
+        """Return `wanted`, with a number behind it if readers could confuse it."""
         key = name_key(wanted)
         with self._lock:
             # After a few tries a number that nobody was given yet: nobody must wait
