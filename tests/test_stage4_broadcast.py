@@ -164,7 +164,7 @@ def test_stop_ends_a_server_in_the_middle_of_a_stalled_send(number: int, told: R
 
 def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) -> None:
     """It holds up the speaker for SEND_TIMEOUT at most, once, and has left; the others go on."""
-    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
         told.wait("joined")
         with connected(stage, server.address, heard) as client, raw_client(server.address) as loud:
             told.wait("joined", 3)
@@ -176,8 +176,8 @@ def test_a_member_who_does_not_read_is_cut_off(told: Recorder, heard: Recorder) 
             heard.wait_text("received", "the end")
             loud.shutdown(socket.SHUT_WR)
             reader.join()
-        told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
-        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
+        told.until(lambda: Event("left", slow.getsockname()) in told.events, "the slow one to leave")
+        assert [event.address for event in told.of("dropped")] == [slow.getsockname()]
 
 
 def test_no_message_is_lost_when_several_speak(told: Recorder, heard: Recorder) -> None:

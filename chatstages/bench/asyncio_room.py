@@ -38,10 +38,7 @@ class AsyncioRoom:
             while line := await reader.readline():
                 self._on_event(Event("said", address, line.decode(errors="replace")))
                 await self.broadcast(line)
-        except (
-            OSError,
-            ValueError,
-        ):  # it was killed, or its line was longer than the limit
+        except (OSError, ValueError):  # it was killed, or its line was longer than the limit
             pass
         finally:
             del self._members[writer]
@@ -84,10 +81,7 @@ def run(server: StoppableSocket, on_event: Hook, patient: bool) -> None:
 
 
 def serve(
-    host: str = "127.0.0.1",
-    port: int = 0,
-    on_event: Hook = ignore,
-    patient: bool = False,
+    host: str = "127.0.0.1", port: int = 0, on_event: Hook = ignore, patient: bool = False
 ) -> BackgroundServer:
     """Start the server, as in stage 5. Raises OSError if the port is in use."""
     # asyncio turns off Nagle's waiting (TCP_NODELAY) only where it is told that it is TCP.

@@ -14,12 +14,7 @@ from chatstages.protocol import check_name
 def add_stage(parser: argparse.ArgumentParser, **options: Any) -> None:
     """Let `parser` take the number of a stage."""
     parser.add_argument(
-        "stage",
-        metavar=_("STAGE"),
-        type=int,
-        choices=list(STAGES),
-        help=_("stage, 1 to 5"),
-        **options,
+        "stage", metavar=_("STAGE"), type=int, choices=list(STAGES), help=_("stage, 1 to 5"), **options
     )
 
 

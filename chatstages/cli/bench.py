@@ -35,12 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=_("rounds, taken in turn (default: %(default)s)"),
     )
-    parser.add_argument(
-        "--svg",
-        type=Path,
-        metavar=_("FILE"),
-        help=_("save a picture of the result here"),
-    )
+    parser.add_argument("--svg", type=Path, metavar=_("FILE"), help=_("save a picture of the result here"))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,17 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add_stage(parser)
     parser.add_argument(
-        "address",
-        nargs="?",
-        type=host_and_port,
-        metavar=_("HOST:PORT"),
-        help=_("where the server is"),
+        "address", nargs="?", type=host_and_port, metavar=_("HOST:PORT"), help=_("where the server is")
     )
     parser.add_argument(
-        "--name",
-        type=nickname,
-        metavar=_("NICK"),
-        help=_("nickname (stage 5; else you are asked)"),
+        "--name", type=nickname, metavar=_("NICK"), help=_("nickname (stage 5; else you are asked)")
     )
 
 
@@ -96,7 +89,7 @@ def introduce(client: Any, ask: Ask, show: Callable[[object], None]) -> None:
         try:
             client.name = ask(_("Nickname: "))
         except ValueError as error:
-            show(_("Not possible: {reason}.").format(reason=error))
+            show(_("This nickname will not do: {reason}.").format(reason=error))
     show(_("Welcome to the group, {name}!").format(name=client.name))
 
 

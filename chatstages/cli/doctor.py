@@ -76,12 +76,7 @@ def examine() -> Iterator[Diagnosis]:
 def python() -> Diagnosis:
     """Is this Python new enough?"""
     what = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    return Diagnosis(
-        sys.version_info >= (3, 11),
-        what,
-        _("install Python 3.11 or newer"),
-        needed=True,
-    )
+    return Diagnosis(sys.version_info >= (3, 11), what, _("install Python 3.11 or newer"), needed=True)
 
 
 def threads() -> Diagnosis:
@@ -111,12 +106,7 @@ def sockets() -> Diagnosis:
                 ok, reason = conn.recv(1) == b"?", ""
     except OSError as error:
         ok, reason = False, browser_reason() or str(error)
-    return Diagnosis(
-        ok,
-        _("a connection from this computer to itself (127.0.0.1)"),
-        reason,
-        needed=True,
-    )
+    return Diagnosis(ok, _("a connection from this computer to itself (127.0.0.1)"), reason, needed=True)
 
 
 def browser_reason() -> str:
@@ -170,11 +160,7 @@ def lab_packages() -> Iterator[Diagnosis]:
     try:
         requirements = metadata.requires("chatstages") or []
     except metadata.PackageNotFoundError:
-        yield Diagnosis(
-            False,
-            "chatstages",
-            _("not installed, only lying here: pip install -e '.[lab]'"),
-        )
+        yield Diagnosis(False, "chatstages", _("not installed, only lying here: pip install -e '.[lab]'"))
         return
     for requirement in requirements:
         match = re.match(r"([\w-]+)>=([\d.]+) *;.*extra == .lab.", requirement)
@@ -183,10 +169,7 @@ def lab_packages() -> Iterator[Diagnosis]:
         name, floor = match.groups()
         try:
             version = metadata.version(name)
-            ok, reason = (
-                numbers(version) >= numbers(floor),
-                _("older than {floor}").format(floor=floor),
-            )
+            ok, reason = (numbers(version) >= numbers(floor), _("older than {floor}").format(floor=floor))
         except metadata.PackageNotFoundError:
             version, ok, reason = "", False, INSTALL.format(extra="lab")
         yield Diagnosis(ok, f"{name} {version}".strip(), reason)
@@ -214,11 +197,7 @@ def front_end() -> Diagnosis:
     """Does this front end draw widgets, also what a thread changes in the background?"""
     what = _("live chat clients in this front end")
     if "COLAB_RELEASE_TAG" in os.environ:
-        return Diagnosis(
-            False,
-            what,
-            _("Colab does not draw changes made in the background; call refresh()"),
-        )
+        return Diagnosis(False, what, _("Colab does not draw changes made in the background; call refresh()"))
     if browser_reason():
         return Diagnosis(False, what, browser_reason())
     if "JPY_SESSION_NAME" in os.environ or "VSCODE_PID" in os.environ or "JPY_PARENT_PID" in os.environ:

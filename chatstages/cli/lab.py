@@ -23,11 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Open JupyterLab at the first notebook, or at that of a stage."""
     try:
         # It loads ipywidgets: not for the other commands.
-        from chatstages.lab.launcher import (
-            find_notebook,
-            notebooks_to_work_in,
-            open_lab,
-        )
+        from chatstages.lab.launcher import find_notebook, notebooks_to_work_in, open_lab
     except ImportError:
         raise Problem(_("JupyterLab is not installed: {command}").format(command=INSTALL)) from None
 

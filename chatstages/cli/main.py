@@ -92,11 +92,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
 
     def add(name: str, part: ModuleType, summary: str) -> argparse.ArgumentParser:
         command = commands.add_parser(
-            name,
-            parents=[shared],
-            help=summary,
-            description=summary,
-            allow_abbrev=False,
+            name, parents=[shared], help=summary, description=summary, allow_abbrev=False
         )
         command.set_defaults(run=part.run)
         if hasattr(part, "add_arguments"):
@@ -106,15 +102,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     add("serve", serve, _("run the server of a stage"))
     add("chat", chat, _("talk to the server of a stage"))
     add("lab", lab, _("open the notebooks in JupyterLab"))
-    add(
-        "bench",
-        bench,
-        _("compare how fast the stages and other servers are (about a minute)"),
-    )
-    add(
-        "microscope",
-        microscope,
-        _("run a program, and record what its sockets, threads and locks do"),
-    )
+    add("bench", bench, _("compare how fast the stages and other servers are (about a minute)"))
+    add("microscope", microscope, _("run a program, and record what its sockets, threads and locks do"))
     add("doctor", doctor, _("say what this machine and front end can do"))
     return parser

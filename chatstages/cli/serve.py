@@ -24,16 +24,8 @@ ANYWHERE = "0.0.0.0"  # listening on this means: on all addresses of this comput
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add_stage(parser)
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help=_("address to listen on (default: %(default)s)"),
-    )
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        help=_("port (default: 30000 + stage; 0: any free one)"),
-    )
+    parser.add_argument("--host", default="127.0.0.1", help=_("address to listen on (default: %(default)s)"))
+    parser.add_argument("--port", type=port_number, help=_("port (default: 30000 + stage; 0: any free one)"))
     parser.add_argument(
         "--history",
         type=natural_number,

@@ -145,12 +145,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
                 reason = _("{name} has waited {timeout} s for {text}; there is {lines}")
                 lines = [line[:60] for line in list(self._received)[-5:]]
                 raise TimeoutError(
-                    reason.format(
-                        name=self.name,
-                        timeout=timeout,
-                        text=repr(text[:60]),
-                        lines=lines,
-                    )
+                    reason.format(name=self.name, timeout=timeout, text=repr(text[:60]), lines=lines)
                 )
             self._found[text] = self._find(text) + len(text)
 

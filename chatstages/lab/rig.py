@@ -100,8 +100,7 @@ def finish() -> None:
 
 
 def _record(
-    previous: Callable[[threading.ExceptHookArgs], object],
-    failure: threading.ExceptHookArgs,
+    previous: Callable[[threading.ExceptHookArgs], object], failure: threading.ExceptHookArgs
 ) -> None:
     with _failed:
         _failures.append(failure)

@@ -52,8 +52,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._button.on_click(lambda _button: self._stop_or_start())
         top = ipywidgets.HBox([self._title, self._button], layout={"justify_content": "space-between"})
         super().__init__(
-            [top, self._members, self._log],
-            layout={"flex": "2 1 24em", "min_width": "18em", "margin": "4px"},
+            [top, self._members, self._log], layout={"flex": "2 1 24em", "min_width": "18em", "margin": "4px"}
         )
         self.start()
 
@@ -99,9 +98,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         try:
             with self._changed:
                 self._wait(
-                    lambda: self._has_joined(local_address(client.connection)),
-                    f"{name} × joined",
-                    WAIT,
+                    lambda: self._has_joined(local_address(client.connection)), f"{name} × joined", WAIT
                 )
         except TimeoutError:
             client.leave()
@@ -135,11 +132,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
 
         with self._changed:
             last = self._found.get((kind, text), 0)
-            self._wait(
-                lambda: len(places()) >= count,
-                f"{count} × {kind} {text}".strip(),
-                timeout,
-            )
+            self._wait(lambda: len(places()) >= count, f"{count} × {kind} {text}".strip(), timeout)
             self._found[kind, text] = places()[count - 1]
 
     def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:

@@ -7,12 +7,4 @@
 from chatstages.protocol.framing import Decoder, LineDecoder, encode
 from chatstages.protocol.names import COLON, check_name, name_key, usable_name
 
-__all__ = [
-    "COLON",
-    "Decoder",
-    "LineDecoder",
-    "check_name",
-    "encode",
-    "name_key",
-    "usable_name",
-]
+__all__ = ["COLON", "Decoder", "LineDecoder", "check_name", "encode", "name_key", "usable_name"]

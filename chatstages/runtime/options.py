@@ -8,7 +8,7 @@ from contextlib import suppress
 
 DEFAULT_PORT = 30_000  # and the stage's number: outside every system's range of ephemeral ports
 
-# A far end that has vanished is noticed within a minute: 25 + 3 × 10 seconds, and the system's own rounding.
+# A peer that disconnected without FIN is noticed within a minute: 25 + 3 × 10 seconds, and rounding.
 KEEP_IDLE, KEEP_INTERVAL, KEEP_PROBES = 25, 10, 3
 
 
@@ -38,7 +38,7 @@ def allow_many_connections() -> None:
 
 
 def keep_alive(conn: socket.socket) -> None:
-    """Notice a far end that has vanished without a word: a laptop that was closed, a cable that was pulled.
+    """Notice a peer that disconnected without FIN: a laptop that was closed, a cable that was pulled.
 
     While nothing is said the system asks for a sign of life (RFC 9293 section 3.8.4): first after
     KEEP_IDLE seconds, then KEEP_PROBES times in all. What has been sent must be confirmed in the same
@@ -50,10 +50,7 @@ def keep_alive(conn: socket.socket) -> None:
         ("TCP_KEEPALIVE", KEEP_IDLE),  # what macOS calls it
         ("TCP_KEEPINTVL", KEEP_INTERVAL),
         ("TCP_KEEPCNT", KEEP_PROBES),
-        (
-            "TCP_USER_TIMEOUT",
-            1_000 * (KEEP_IDLE + KEEP_INTERVAL * KEEP_PROBES),
-        ),  # milliseconds
+        ("TCP_USER_TIMEOUT", 1_000 * (KEEP_IDLE + KEEP_INTERVAL * KEEP_PROBES)),  # milliseconds
     ):
         with suppress(AttributeError, OSError):  # not every system has each of them, or lets it be set
             conn.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -31,10 +31,7 @@ class Waker:
 
     def wake(self) -> None:
         """Wake the thread that waits; the waker stays readable until `drain`. Any thread may call."""
-        with (
-            self._lock,
-            suppress(OSError),
-        ):  # the buffer is full of wake-ups already, or it is closed
+        with self._lock, suppress(OSError):  # the buffer is full of wake-ups already, or it is closed
             self._write_end.send(b"!")
 
     def drain(self) -> None:

@@ -176,8 +176,8 @@ def test_a_second_ctrl_c_changes_nothing() -> None:
     """While the server ends, which takes half a second here: a member does not take what was said."""
     with serving(5) as (server, address):
         host, _colon, port = address.partition(":")
-        with socket.create_connection((host, int(port)), timeout=PATIENCE) as deaf:
-            deaf.sendall((b"x" * 4_000 + b"\n") * 400)
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as slow:
+            slow.sendall((b"x" * 4_000 + b"\n") * 400)
             for _each in range(400):
                 read_line(server, "xxx")
             server.send_signal(signal.SIGINT)
@@ -268,8 +268,8 @@ def test_one_connects_before_one_is_asked_for_a_name() -> None:
     assert (status, err) == (0, "")
     assert out.splitlines() == [
         f"Connected to {address}. A line that says exit leaves.",
-        "Not possible: a nickname has no colon: it ends the name on the wire.",
-        "Not possible: a nickname does not begin with * or #.",
+        "This nickname will not do: a nickname has no colon: it ends the name on the wire.",
+        "This nickname will not do: a nickname does not begin with * or #.",
         "Welcome to the group, 小明!",
         "小明：hi",
     ]

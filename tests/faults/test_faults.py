@@ -1,4 +1,4 @@
-"""Every classic mistake does what it is there to show, and the stage that mends it does not."""
+"""Every classic mistake does what it is there to show, and the stage that fixes it does not."""
 
 from __future__ import annotations
 

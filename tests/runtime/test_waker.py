@@ -51,7 +51,7 @@ def test_readable_tells_data_from_a_pause() -> None:
 
 
 def test_a_waker_may_be_woken_often_and_after_it_is_closed() -> None:
-    """Ringing never blocks, and the last ring finds nobody."""
+    """Waking never blocks, and the last wake-up finds nobody."""
     waker = Waker()
     for _ in range(100_000):
         waker.wake()

@@ -203,12 +203,12 @@ def post() -> Iterator[Callable[[], Post]]:
 
 
 def hear_of(post: Post) -> None:
-    """What a worker does in a turn, and in another if its bell has been rung since."""
+    """What a worker does in a turn, and in another if it has been woken since."""
     post.worker._turn(0)
 
 
 def is_up_to_date(post: Post) -> bool:
-    """Whether the member has got the line; the worker has a turn more if, and only if, its bell was rung."""
+    """Whether the member has got the line; the worker has a turn more if, and only if, it was woken."""
     if post.worker._selector.select(0):
         post.worker._turn(0)
     return post.got() == ONE
@@ -226,8 +226,8 @@ def with_member(make: Callable[[], Post]) -> Callable[[], Post]:
     return setup
 
 
-def test_no_line_waits_for_the_next_bell(post: Callable[[], Post]) -> None:
-    """Another worker adds to the log, then rings; however that falls into our turn, the member gets it."""
+def test_no_line_waits_for_the_next_wake_up(post: Callable[[], Post]) -> None:
+    """Another worker appends to the log, then wakes us; whenever it does, the member gets it."""
 
     def add(post: Post) -> None:
         post.room.append([ONE])
@@ -237,7 +237,7 @@ def test_no_line_waits_for_the_next_bell(post: Callable[[], Post]) -> None:
 
 
 def test_the_canary_who_rings_too_early_is_found(post: Callable[[], Post]) -> None:
-    """To ring first and add then leaves a member waiting."""
+    """To wake first and append then leaves a member waiting."""
 
     def add(post: Post) -> None:
         post.worker._waker.wake()

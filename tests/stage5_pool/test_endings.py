@@ -91,7 +91,7 @@ def test_stop_with_1_000_members_sends_or_counts_all_that_was_said(timed: bool, 
     assert sums == [said - sum(heres[: number // 200]) for number in range(1_000)]
     assert len(unsent) == 100
     if timed:
-        print(f"stop with 1,000 members, 100 of them deaf: {took:.2f} s")
+        print(f"stop with 1,000 members, 100 of them slow: {took:.2f} s")
         assert took < 5
 
 

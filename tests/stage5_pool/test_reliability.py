@@ -258,7 +258,7 @@ def test_a_member_who_has_vanished_is_let_go() -> None:
 
 
 @soak
-@pytest.mark.parametrize("how", ["silent", "deaf"])
+@pytest.mark.parametrize("how", ["silent", "slow"])
 def test_soak_half_open(how: str) -> None:
     """Within the stated minute, with nothing on its way to it and with a full socket; and soon, if so set."""
     soon, stated = vanish(how, 1, 1, 2), vanish(how, 0, 0, 0, patience=15)
@@ -293,17 +293,17 @@ def test_a_line_that_never_ends_takes_no_memory(size: int) -> None:
 
 def test_a_refusal_is_sent_whole_or_not_at_all(told: Recorder) -> None:
     """Its end must not be missing: what follows would be taken for a part of it, in our name."""
-    with stage.serve(on_event=told) as server, socket.socket() as deaf, raw_client(server.address) as other:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        deaf.settimeout(PATIENCE)
-        deaf.connect(server.address)
+    with stage.serve(on_event=told) as server, socket.socket() as slow, raw_client(server.address) as other:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.settimeout(PATIENCE)
+        slow.connect(server.address)
         told.wait("joined", 2)
         for _ in range(120):
-            deaf.sendall((b"x" * 4_097 + b"\n") * 50)
+            slow.sendall((b"x" * 4_097 + b"\n") * 50)
         told.until(lambda: len(told.events) >= 6_002, "so many refusals that the socket is full")
         other.sendall(b"Ann: hello\n")
         told.wait("said")
-        lines = read_until(deaf, b"hello\n").splitlines(keepends=True)
+        lines = read_until(slow, b"hello\n").splitlines(keepends=True)
     assert set(lines) - {TOO_LONG} == {line_of(told.of("said")[0]).encode()}
 
 

@@ -179,7 +179,7 @@ class Guest:
 
 
 class Desk(Worker):
-    """A worker without a thread, a selector or a bell: what is left is whom it sends what."""
+    """A worker without a thread, a selector or a waker: what is left is whom it sends what."""
 
     def __init__(self, room: Room) -> None:
         self._room, self._members, self._on_event = room, set(), lambda event: None

@@ -179,14 +179,14 @@ def test_a_raw_client_too_is_heard_after_a_message_that_was_too_long(told: Recor
 
 def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, heard: Recorder) -> None:
     """It is a number that falls behind; when the log has forgotten its place, it is out."""
-    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
         told.wait("joined")
         with connected(stage, server.address, "听", heard) as member:
             told.wait("joined", 2)
             overflow(server.address, told, heard)
             member.send("the end")
             heard.wait_text("received", "听：the end")
-        assert [event.address for event in told.of("dropped")] == [deaf.getsockname()]
+        assert [event.address for event in told.of("dropped")] == [slow.getsockname()]
 
 
 def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
@@ -276,10 +276,10 @@ def test_what_was_said_in_one_go_is_heard_though_its_speaker_has_gone(told: Reco
 
 def test_a_member_who_is_cut_off_is_told_why(told: Recorder) -> None:
     """The last line, once it reads again; then the end, not a reset."""
-    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
         told.wait("joined")
         overflow(server.address, told)
-        data = read_to_end(deaf)
+        data = read_to_end(slow)
     assert data.endswith(b"\n* You were cut off: you did not read what was sent to you.\n")
     assert told.of("dropped")[0].address == told.of("joined")[0].address
     assert "bytes unsent" in told.of("dropped")[0].text
@@ -290,10 +290,10 @@ def test_a_member_who_is_cut_off_and_stays_deaf_is_closed(
 ) -> None:
     """Its time to hear why is limited."""
     monkeypatch.setattr(stage5_connection, "NOTICE_TIMEOUT", 0.05)
-    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
         told.wait("joined")
         overflow(server.address, told)
-        told.until(lambda: Event("left", deaf.getsockname()) in told.events, "the deaf one to leave")
+        told.until(lambda: Event("left", slow.getsockname()) in told.events, "the slow one to leave")
 
 
 def test_what_was_said_is_sent_before_the_server_stops(told: Recorder) -> None:
@@ -314,14 +314,14 @@ def test_what_was_said_is_sent_before_the_server_stops(told: Recorder) -> None:
 
 def test_what_could_not_be_sent_before_the_server_stops_is_counted(told: Recorder) -> None:
     """A member who does not read does not hold up the end, and is named."""
-    with stage.serve(on_event=told) as server, raw_client(server.address) as deaf:
+    with stage.serve(on_event=told) as server, raw_client(server.address) as slow:
         with raw_client(server.address) as loud:
             told.wait("joined", 2)
             loud.sendall((b"x" * 4_000 + b"\n") * 900)  # more than the buffers take, less than the log
             loud.shutdown(socket.SHUT_WR)
             told.wait("said", 900)
             assert stopped(server)
-            got = len(read_to_end(deaf))
+            got = len(read_to_end(slow))
     reason = next(event.text for event in told.of("dropped") if event.address == told.events[0].address)
     said = sum(len(line_of(event).encode()) for event in told.of("said"))
     assert reason == f"the server was stopped, {said - got} bytes unsent"
@@ -385,10 +385,10 @@ def test_it_works_with_the_selector_of_windows(told: Recorder, monkeypatch: pyte
     monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
     with stage.serve(on_event=told) as server, ExitStack() as stack:
         sock = stack.enter_context(raw_client(server.address))
-        deaf = stack.enter_context(raw_client(server.address))
+        slow = stack.enter_context(raw_client(server.address))
         told.wait("joined", 2)
         overflow(server.address, told)
-        assert read_to_end(deaf).endswith(b"sent to you.\n")
+        assert read_to_end(slow).endswith(b"sent to you.\n")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         server.stop()
         read_to_end(sock)

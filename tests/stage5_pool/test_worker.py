@@ -106,12 +106,12 @@ def test_what_came_before_the_end_is_heard(post: Post) -> None:
 
 def test_nobody_is_heard_while_the_last_lines_are_sent(post: Post) -> None:
     """What they say would never be sent."""
-    deaf, _far = post.join()
+    slow, _far = post.join()
     _member, far = post.join()
     post.room.append([b"x" * 3_999 + b"\n"] * 500)
     far.send(b"the last\n")
     post.turn()
-    assert deaf.write_blocked
+    assert slow.write_blocked
     end = post.room.bounds()[1]
     post.stop.set()
     far.send(b"too late\n")

@@ -1,6 +1,6 @@
 """A far end that vanishes without a word: in a network of our own, whose only interface is switched off.
 
-    unshare --map-root-user --net python -m tests.support.half_open silent|deaf IDLE INTERVAL PROBES
+    unshare --map-root-user --net python -m tests.support.half_open silent|slow IDLE INTERVAL PROBES
 
 prints the seconds that it took the server to notice. (0 0 0: with the project's own constants; set
 CHATSTAGES_PATIENCE, then, so that it waits long enough.)
@@ -31,7 +31,7 @@ def switch_loopback(on: bool) -> None:
 
 
 def main(how: str, idle: int, interval: int, probes: int) -> None:
-    """Measure how long a member stays that has vanished, with bytes on their way to it (deaf) or without."""
+    """Measure how long a member stays that has vanished, with bytes on their way to it (slow) or without."""
     if idle:
         options.KEEP_IDLE, options.KEEP_INTERVAL, options.KEEP_PROBES = idle, interval, probes
     switch_loopback(True)
@@ -40,7 +40,7 @@ def main(how: str, idle: int, interval: int, probes: int) -> None:
         told.wait("joined")
         member.sendall(b"Ann: here\n")
         read_until(member, b"here\n")
-        if how == "deaf":  # its own lines come back to it, and it does not read them
+        if how == "slow":  # its own lines come back to it, and it does not read them
             line = b"x" * 4_000 + b"\n"
             fill(member, lambda: sum(len(e.text) for e in told.events if e.kind == "said") > 3_000_000, line)
         switch_loopback(False)

@@ -64,7 +64,7 @@ def test_a_conversation_in_every_stage(number: int, told: Recorder) -> None:
     assert "你好" in said.decode()
     assert all("stage" in e.file for e in scope.events if e.kind in ("bind", "accept", "recv"))
     assert all(scope.things[label].closed for label in (accept.thing, connect.thing, accept.other))
-    assert not [thing for thing in scope.things.values() if thing.role == "pair"]  # the bells
+    assert not [thing for thing in scope.things.values() if thing.role == "pair"]  # the wakers
     order = [
         e.kind for e in scope.events if accept.other in (e.thing, e.other) or e.kind in ("bind", "listen")
     ]

@@ -57,10 +57,10 @@ def test_a_job_of_a_pool_is_seen() -> None:
     def job(number: int) -> float:
         return 1 / number
 
-    with microscope() as scope, ThreadPoolExecutor(1, "crew") as pool:
+    with microscope() as scope, ThreadPoolExecutor(1, "helpers") as pool:
         assert pool.submit(job, 2).result() == 0.5
         assert isinstance(pool.submit(job, 0).exception(), ZeroDivisionError)
     good, bad = scope.of("task")
     assert (good.thread, good.thing, good.error) == ("thread 1", "pool 1", "")
     assert bad.error == "ZeroDivisionError: division by zero"
-    assert scope.things["pool 1"].name == "crew"
+    assert scope.things["pool 1"].name == "helpers"
