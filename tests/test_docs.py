@@ -39,8 +39,8 @@ FILES = [
     for path in ROOT.glob(pattern)
 ]
 SUFFIXES = "py|md|toml|yml|txt|ipynb|png|c|po"
-# Files that are a learner's own, or are written by a program.
-ELSEWHERE = {"your_server.py", "build/benchmarks/report.md"}
+# What is a learner's own, or is made by a program.
+ELSEWHERE = {"your_server.py", "build/benchmarks/report.md", "chatstages-notebooks/", ".venv/bin/"}
 PLACEHOLDERS = {"N": "4", "HOST:PORT": "localhost:1", "主机:端口": "localhost:1", "SCRIPT": "your_server.py"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -124,9 +124,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @each_page
 def test_files_that_are_named_exist(page: Path) -> None:
-    """What looks like a file of this repository is one, wherever in it; a pattern fits at least one."""
-    names = {name for name in inline_code(page) if re.fullmatch(rf"[\w./*-]+\.({SUFFIXES})", name)}
-    missing = [name for name in names - ELSEWHERE if not any(fnmatch(file, f"*/{name}") for file in FILES)]
+    """What looks like a file or folder of this repository is there; a pattern fits at least one."""
+    names = {name for name in inline_code(page) if re.fullmatch(rf"[\w./*-]+(\.({SUFFIXES})|/)", name)}
+    missing = [
+        name
+        for name in names - ELSEWHERE
+        if not any(fnmatch(file, f"*/{name.rstrip('/')}") for file in FILES)
+    ]
     assert missing == []
 
 
