@@ -1,4 +1,4 @@
-"""The full measurement: closed loop, paced load, growth, workers. README.md says what each of them means.
+"""The full measurement: closed loop, paced load, growth, workers. See docs/benchmarks.md.
 
 python -m chatstages.bench            writes build/benchmarks/report.md, results.json and growth.svg
 """
