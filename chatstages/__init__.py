@@ -8,6 +8,11 @@ stage4_broadcast          a group: what one member says, every member receives
 stage5_pool               rigorous: one pool, one lock, whole lines; nobody can stall the room
 ========================  ==========================================================================
 
+    with stage4_broadcast.serve(on_event=print) as server:  # print what happens
+        ann = stage4_broadcast.connect(server.address)
+        ann.send("Hello!")
+        ann.close()  # the end of the block stops the server; server.wait() would wait for Ctrl-C
+
 Read them in this order, each from top to bottom. Stages 1 to 4 are one file each, stage 5 is a folder. They
 use ``protocol`` (bytes and messages) and ``runtime`` (sockets that can be stopped, servers in the background,
 events), and never each other. ``microscope`` shows what happens in any of them, or in your own code.

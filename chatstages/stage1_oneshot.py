@@ -14,21 +14,21 @@ from contextlib import suppress
 from chatstages.protocol import Decoder
 from chatstages.runtime import BackgroundServer, Event, StoppableSocket, ignore
 
-ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # what this stage can do
-LEAVE_WORD = None  # what a person types to leave: nothing, one message ends it
+ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # `chatstages chat` asks for these
+LEAVE_WORD = None  # what a person types to leave: one message ends it anyway
 
 
 def handle_one(server: socket.socket, on_event: Callable[[Event], None]) -> None:
     """Accept one client and receive one message."""
     conn, address = server.accept()
-    on_event(Event("joined", address))
     decoder = Decoder()  # from bytes to text
-    with conn, suppress(OSError):  # OSError: the client was killed
+    with conn, suppress(OSError):  # it closes conn; a killed client is an OSError
+        on_event(Event("joined", address))
         text = decoder.decode(conn.recv(65535))
-        while decoder.incomplete:  # of the last character only a part has arrived
+        while decoder.incomplete:  # 汉 is three bytes, and not all have arrived
             text += decoder.decode(conn.recv(65535))
         if text:
-            on_event(Event("said", address, text))
+            on_event(Event("said", address, text))  # with on_event=print: print it
     on_event(Event("left", address))
 
 
@@ -39,7 +39,7 @@ def serve(
     server = StoppableSocket()
     server.bind((host, port))
     server.listen()
-    return BackgroundServer(server, handle_one, on_event)
+    return BackgroundServer(server, handle_one, on_event)  # calls it in a thread
 
 
 class Client:

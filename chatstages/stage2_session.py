@@ -7,7 +7,7 @@
 
 **Still wrong:**
 
-- A second client waits until the first has left. Stage 3 serves many at once.
+- A second client is never served. Stage 3 serves many at the same time.
 - One `recv` is taken for one message: quick messages arrive coalesced, long ones
   split. Stage 5 solves this.
 - The client does not receive: only when it sends does it learn that the server has
@@ -21,20 +21,20 @@ from contextlib import suppress
 from chatstages.protocol import Decoder
 from chatstages.runtime import BackgroundServer, Event, StoppableSocket, ignore
 
-ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # what this stage can do
-LEAVE_WORD = ""  # what a person types to leave: an empty line
+ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # `chatstages chat` asks for these
+LEAVE_WORD = ""  # on an empty line, `chatstages chat` closes the client
 
 
 def handle(
     conn: socket.socket, address: tuple[str, int], on_event: Callable[[Event], None]
 ) -> None:
     """Receive from one client until it leaves."""
-    on_event(Event("joined", address))
     decoder = Decoder()  # from bytes to text
-    with conn, suppress(OSError):  # OSError: the client was killed
+    with conn, suppress(OSError):  # it closes conn; a killed client is an OSError
+        on_event(Event("joined", address))
         while True:
             data = conn.recv(65535)
-            if text := decoder.decode(data):
+            if text := decoder.decode(data):  # of b"": half a character, if any
                 on_event(Event("said", address, text))
             if not data:
                 break  # the client has closed its side
@@ -54,7 +54,7 @@ def serve(
     server = StoppableSocket()
     server.bind((host, port))
     server.listen()
-    return BackgroundServer(server, handle_one, on_event)
+    return BackgroundServer(server, handle_one, on_event)  # calls it in a thread
 
 
 class Client:

@@ -24,20 +24,20 @@ from threading import Thread
 from chatstages.protocol import Decoder
 from chatstages.runtime import BackgroundServer, Event, StoppableSocket, ignore
 
-ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # what this stage can do
-LEAVE_WORD = ""  # what a person types to leave: an empty line
+ECHOES = NEEDS_NAME = KEEPS_HISTORY = False  # `chatstages chat` asks for these
+LEAVE_WORD = ""  # on an empty line, `chatstages chat` closes the client
 
 
 def handle(
     conn: socket.socket, address: tuple[str, int], on_event: Callable[[Event], None]
 ) -> None:
     """Receive from one client until it leaves."""
-    on_event(Event("joined", address))
     decoder = Decoder()  # from bytes to text
-    with conn, suppress(OSError):  # OSError: the client was killed
+    with conn, suppress(OSError):  # it closes conn; a killed client is an OSError
+        on_event(Event("joined", address))
         while True:
             data = conn.recv(65535)
-            if text := decoder.decode(data):
+            if text := decoder.decode(data):  # of b"": half a character, if any
                 on_event(Event("said", address, text))
             if not data:
                 break  # the client has closed its side
@@ -51,7 +51,7 @@ def accept_clients(server: socket.socket, on_event: Callable[[Event], None]) -> 
         while True:
             conn, address = server.accept()  # after `stop` it raises Stopped
             thread = Thread(target=handle, args=(conn, address, on_event))
-            threads = [t for t in threads if t.is_alive()]  # the others have ended
+            threads = [t for t in threads if t.is_alive()]  # else the list grows
             try:
                 thread.start()
                 threads.append(thread)
@@ -59,7 +59,7 @@ def accept_clients(server: socket.socket, on_event: Callable[[Event], None]) -> 
                 conn.close()  # the system gives no more threads
     finally:
         for thread in threads:
-            thread.join()
+            thread.join()  # after `stop`, its recv returns b""
 
 
 def serve(
@@ -69,7 +69,7 @@ def serve(
     server = StoppableSocket()
     server.bind((host, port))
     server.listen()
-    return BackgroundServer(server, accept_clients, on_event)
+    return BackgroundServer(server, accept_clients, on_event)  # calls it in a thread
 
 
 class Client:

@@ -23,7 +23,7 @@ from chatstages.i18n import _
 from chatstages.protocol import Decoder
 from chatstages.runtime import BackgroundServer, Event, Hook, StoppableSocket, ignore
 
-ECHOES, NEEDS_NAME, KEEPS_HISTORY = True, False, False  # what this stage can do
+ECHOES, NEEDS_NAME, KEEPS_HISTORY = True, False, False  # for `chatstages chat`
 LEAVE_WORD = "exit"  # what a person types to leave
 TIMEOUT = 0.5  # seconds: for a slow consumer, and for a server to close its side
 Address = tuple[str, int]  # host, port
@@ -35,7 +35,7 @@ def receive(conn: socket.socket) -> Iterator[str]:
     with suppress(OSError):  # OSError: the other side was killed
         while True:
             data = conn.recv(65535)
-            if text := decoder.decode(data):
+            if text := decoder.decode(data):  # of b"": half a character, if any
                 yield text
             if not data:
                 break  # the other side has closed
@@ -55,10 +55,10 @@ class Group:
             members = list(self.members.items())  # a copy: others join and leave
         for conn, address in members:
             if conn.stopped:
-                return
+                return  # the server ends
             try:
                 conn.sendall(text.encode(errors="replace"))
-            except OSError as error:  # this member's, and not the speaker's
+            except OSError as error:  # this member's affair, not the speaker's
                 with self.lock:
                     was_member = self.members.pop(conn, None)
                 if was_member and isinstance(error, TimeoutError):
@@ -70,7 +70,7 @@ class Group:
 def handle(conn: StoppableSocket, address: Address, group: Group) -> None:
     """Receive from one member until it leaves, and broadcast what it says."""
     with conn:
-        conn.settimeout(TIMEOUT)  # for sendall; recv waits without a limit
+        conn.settimeout(TIMEOUT)  # for sendall; recv of a StoppableSocket ignores it
         with group.lock:
             group.members[conn] = address
         group.on_event(Event("joined", address))
@@ -92,7 +92,7 @@ def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
         while True:
             conn, address = server.accept()  # after `stop` it raises Stopped
             thread = Thread(target=handle, args=(conn, address, group))
-            threads = [t for t in threads if t.is_alive()]  # the others have ended
+            threads = [t for t in threads if t.is_alive()]  # else the list grows
             try:
                 thread.start()
                 threads.append(thread)
@@ -100,7 +100,7 @@ def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
                 conn.close()  # the system gives no more threads
     finally:
         for thread in threads:
-            thread.join()
+            thread.join()  # after `stop`, its recv returns b""
 
 
 def serve(
@@ -139,12 +139,12 @@ class Client:
     def close(self) -> None:
         """Leave: half-close (FIN), and receive until the server closes, too."""
         self._leaving = True
-        with suppress(OSError):  # to close with bytes unread would send RST instead
+        with suppress(OSError):  # to close with bytes unread would send RST, no FIN
             self.sock.shutdown(socket.SHUT_WR)
-        if current_thread() is not self._receiver:  # a hook may call this, too
-            self._receiver.join(TIMEOUT)
-            self.sock.stop()  # for a server that does not close
-            self._receiver.join()
+        for timeout in (TIMEOUT, None):
+            if current_thread() is not self._receiver:  # a hook may call this, too
+                self._receiver.join(timeout)
+            self.sock.stop()  # ends the thread, if the server does not close
 
 
 connect = Client

@@ -12,7 +12,6 @@ from html import escape
 from chatstages.text import clean, columns, one_line
 
 FONT = 'system-ui,"Noto Sans CJK SC",sans-serif'
-MONO = '"Noto Sans Mono",ui-monospace,monospace'
 LETTER = 9.2  # the width of a letter of 16 px, about; a Chinese character takes two
 
 # Text, background, and the two colours that can be told apart by those who see no red or no green, too.

@@ -45,6 +45,16 @@ def test_what_was_said_before_leaving_is_not_lost(stage: int, told: Recorder) ->
 
 
 @every_stage
+def test_what_had_arrived_when_the_server_was_stopped_is_told(stage: int, told: Recorder) -> None:
+    """Who connects, sends and leaves inside the `with` block is heard, though it ends at once."""
+    with STAGES[stage].serve(on_event=told) as server:
+        with connected(STAGES[stage], server.address, **options(stage)) as client:
+            client.send("hello")
+    assert [event.text for event in told.of("said")] == ["hello"]
+    assert [event.kind for event in told.events] == ["joined", "said", "left"]
+
+
+@every_stage
 def test_stop_ends_a_server_that_nobody_came_to(stage: int) -> None:
     """The thread that waits in accept is woken."""
     assert stopped(STAGES[stage].serve())

@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             while not output_closed.is_set() and not server.wait(0.5):
                 pass
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
             say("")
     say(_("The server has ended."))
     return 0

@@ -31,7 +31,7 @@ def open_terminal(erase: bool) -> PlainTerminal | EditingTerminal:
 
 
 class PlainTerminal(AbstractContextManager["PlainTerminal"]):
-    """LineDecoder from standard input, whatever it is: a keyboard, a pipe, a file. One thread may ask."""
+    """Lines from standard input, whatever it is: a keyboard, a pipe, a file. One thread may ask."""
 
     def __init__(self) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=1_000)

@@ -13,11 +13,11 @@ Every cell may be run again, and all of them: what a cell had started before is 
 `lab` extra.
 """
 
-from chatstages.lab.client import ChatClient
+from chatstages.lab.chat_client import ChatClient
+from chatstages.lab.chat_server import ChatServer
 from chatstages.lab.quiz import ask
 from chatstages.lab.reading import compare, source
 from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start
-from chatstages.lab.server import ChatServer
 from chatstages.lab.widgets import row
 
 __all__ = [

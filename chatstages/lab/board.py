@@ -23,7 +23,7 @@ STEP = 600  # ms between two steps while it plays
 
 
 class Board(ipywidgets.VBox):  # type: ignore[misc]
-    """What every thread is ongoing now, who holds and who waits for each lock, what is under way.
+    """What every thread is doing now, who holds and who waits for each lock, what is under way.
 
     It follows the recording until `stop` is called; any thread may call that. It may also be used in a
     `with` block.

@@ -17,8 +17,8 @@ from typing import Any
 
 from chatstages import i18n, load_stage
 from chatstages.i18n import _
-from chatstages.lab.client import WAIT, ChatClient
-from chatstages.lab.server import ChatServer
+from chatstages.lab.chat_client import WAIT, ChatClient
+from chatstages.lab.chat_server import ChatServer
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name

@@ -14,7 +14,6 @@ import io
 
 from chatstages.text import clean
 
-RECV_SIZE = 65_535  # bytes asked of one recv, at most
 MAX_LINE = 4_096  # bytes in one message of stage 5, the newline not counted
 RAW_PAUSE = 0.05  # seconds of silence that end a message of a client that sends no newlines
 LINE_PAUSE = 0.5  # seconds after which a client shows a line of which only the beginning has come
@@ -55,7 +54,7 @@ class LineDecoder:
     """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
-        self.raw = True  # it has never sent a newline: stage 4's client, a script, netcat
+        self.raw = True  # it has never sent a newline: a client of stage 4, a script
         self.too_long = 0
         self._limit = limit
         self._rest = b""  # the beginning of a message whose end has not come yet

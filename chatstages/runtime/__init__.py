@@ -10,7 +10,7 @@ It knows no protocol: bytes and messages are in `chatstages.protocol`.
 """
 
 from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Address, Event, Hook, ignore, show_address
+from chatstages.runtime.events import Address, Event, EventKind, Hook, ignore, show_address
 from chatstages.runtime.options import allow_many_connections, keep_alive, reuse_address
 from chatstages.runtime.sockets import StoppableSocket, Stopped
 from chatstages.runtime.waker import StopSignal, Waker
@@ -19,6 +19,7 @@ __all__ = [
     "Address",
     "BackgroundServer",
     "Event",
+    "EventKind",
     "Hook",
     "StopSignal",
     "StoppableSocket",

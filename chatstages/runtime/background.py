@@ -15,8 +15,8 @@ STOP_TIMEOUT = 10.0  # seconds that `stop` waits at most; all threads should hav
 class BackgroundServer:
     """A running server: a thread that calls ``run(sock, *args)``, and then closes `sock`.
 
-    It ends when `run` returns or lets Stopped through. Leaving the `with` block stops it. `address` is
-    where it listens: host and port.
+    It ends when `run` returns or lets Stopped through. Leaving the `with` block stops it; forgotten, it
+    keeps the process alive. `address` is where it listens: host and port.
     """
 
     def __init__(self, sock: StoppableSocket, run: Callable[..., None], *args: object) -> None:
@@ -25,7 +25,11 @@ class BackgroundServer:
         self._ended = threading.Event()
         name = f"port {self.address[1]}"
         self._thread = threading.Thread(target=self._run, args=(run, *args), name=name)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # the system gives no more threads
+            sock.close()
+            raise
 
     def _run(self, run: Callable[..., None], *args: object) -> None:
         try:

@@ -2,6 +2,7 @@
 
 A server or client does not print. It calls its `on_event` hook, and a terminal, a notebook and a test
 each show the event their way: ``serve(on_event=print)`` prints it in the language in use.
+(Where several threads print, lines may be joined: write each line, with its newline, in one call.)
 """
 
 from __future__ import annotations

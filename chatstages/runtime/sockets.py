@@ -8,6 +8,7 @@ asleep on others, and on Linux keeps the port taken while it sleeps. What works 
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -26,6 +27,8 @@ class Stopped(Exception):
 
 class StoppableSocket(socket.socket):
     """A TCP socket: after `stop()`, its `accept` raises Stopped and its `recv` returns b"".
+
+    What has arrived by then, clients and bytes, is accepted and received before that (DRAIN_TIMEOUT).
 
     The connections that it has accepted are stopped along with it. All else is as in `socket.socket`, but:
 
@@ -87,8 +90,8 @@ class StoppableSocket(socket.socket):
         """Accept the next client: return its connection and its address (host, port). Raises Stopped.
 
         A client that has disconnected before it was accepted is passed over. When the process may open no
-        more files (EMFILE), trying at once again would fail 190,000 times a second: it waits 10 ms,
-        then longer, up to 1 s, until one is free.
+        more files (EMFILE), trying again at once would be a busy loop: it waits 10 ms, then longer, up to
+        1 s, until one is free. A socket that does not listen, or is closed, raises OSError as ever.
         """
         if self.gettimeout() == 0:
             return super().accept()
@@ -99,7 +102,9 @@ class StoppableSocket(socket.socket):
                 conn, address = super().accept()
             except (ConnectionError, TimeoutError):
                 continue
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.EBADF, errno.ENOTSOCK):
+                    raise  # no waiting helps against a mistake in the program
                 self.stop_signal.wait(delay)
                 delay = min(2 * delay, MAX_DELAY)
             else:

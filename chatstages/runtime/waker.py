@@ -9,8 +9,10 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from contextlib import suppress
 
+DRAIN_TIMEOUT = 0.2  # seconds: who goes on sending does not hold up the end
 # poll() takes any descriptor and makes none of its own; Windows has select() alone.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
@@ -20,7 +22,8 @@ class Waker:
 
     def __init__(self) -> None:
         # Guards _write_end: no byte may go to a descriptor that `close` has given back to the system.
-        self._lock = threading.Lock()
+        # Reentrant, because a signal handler may call `wake` while its thread is in there already.
+        self._lock = threading.RLock()
         self._read_end, self._write_end = socket.socketpair()
         self._read_end.setblocking(False)
         self._write_end.setblocking(False)
@@ -55,10 +58,13 @@ class StopSignal(Waker):
     def __init__(self) -> None:
         super().__init__()
         self._is_set = False
+        self._deadline = 0.0  # in monotonic seconds: until then, what has arrived is still received
 
     def set(self) -> None:
         """Wake every thread that waits, now or later."""
-        self._is_set = True
+        if not self._is_set:
+            self._deadline = time.monotonic() + DRAIN_TIMEOUT
+            self._is_set = True
         self.wake()
 
     def is_set(self) -> bool:
@@ -67,21 +73,26 @@ class StopSignal(Waker):
 
     def wait(self, timeout: float) -> bool:
         """Sleep `timeout` seconds at most; return True, at once, when `set` has been called."""
-        self._wait_for(self, timeout=timeout)
+        if not self.is_set():
+            self._wait_for(self, timeout=timeout)
         return self.is_set()
 
     def readable(self, sock: socket.socket, timeout: float | None = None) -> bool:
         """Wait until a recv (or an accept) on `sock` would not block; return whether it is so.
 
-        False means that `set` has been called, or that `timeout` seconds have passed.
+        False means that `timeout` seconds have passed, or that `set` has been called and nothing is there
+        to be received: what has arrived before is, for DRAIN_TIMEOUT seconds.
         """
-        if sock.fileno() == -1:
-            return True  # it is closed: the call says so at once
-        return sock in self._wait_for(sock, self, timeout=timeout) and not self.is_set()
+        try:
+            if not self.is_set():
+                ready = self._wait_for(sock, self, timeout=timeout)
+            if self.is_set():
+                ready = self._wait_for(sock, timeout=0)
+        except ValueError:
+            return not self.is_set()  # it is closed: the call says so at once
+        return sock in ready and not (self.is_set() and time.monotonic() > self._deadline)
 
     def _wait_for(self, *things: socket.socket | Waker, timeout: float | None) -> list[object]:
-        if self.is_set():
-            return []
         with _Selector() as selector:
             for thing in things:
                 selector.register(thing, selectors.EVENT_READ)

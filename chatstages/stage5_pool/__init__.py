@@ -4,14 +4,14 @@ Members have names, a message is a line, everybody sees the same lines in the sa
 order, and nobody can stall the room, whatever they do or fail to do.
 
 The idea: the room is an append-only **log**, the bytes of everything said, one line
-after the other. A member is a socket and an **offset** in the log: what lies behind the
-offset has been sent to it, what lies ahead has not.
+after the other. A member is a socket and an **offset** in the log: all that stands
+before the offset has been sent to it, and nothing that stands after it.
 
 - What a member says is appended to the log under the one **lock**: so there is one
   order for all.
 - A fixed **pool** of worker threads shares the connections. Each worker waits for all
-  of its connections at once (a selector, I/O multiplexing), and sends each what lies
-  ahead of its offset, as much as its send buffer takes, without blocking.
+  of its connections at once (a selector, I/O multiplexing), and sends each what stands
+  after its offset, as much as its send buffer takes, without blocking.
 - So a slow consumer costs a number, not a thread. A busy room sends many lines at
   once. Memory is bounded by the log: a consumer so slow that the log no longer holds
   its offset is disconnected, and told why.

@@ -96,12 +96,12 @@ class Client:
     def close(self) -> None:
         """Leave: half-close (FIN), and receive until the server closes, too."""
         self._leaving = True
-        with suppress(OSError):  # to close with bytes unread would send RST instead
+        with suppress(OSError):  # to close with bytes unread would send RST, no FIN
             self.sock.shutdown(socket.SHUT_WR)
-        if current_thread() is not self._receiver:  # a hook may call this, too
-            self._receiver.join(TIMEOUT)
-            self.sock.stop()  # for a server that does not close
-            self._receiver.join()
+        for timeout in (TIMEOUT, None):
+            if current_thread() is not self._receiver:  # a hook may call this, too
+                self._receiver.join(timeout)
+            self.sock.stop()  # ends the thread, if the server does not close
 
 
 connect = Client

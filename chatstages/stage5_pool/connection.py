@@ -15,10 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from chatstages.i18n import _
-from chatstages.protocol.framing import MAX_LINE, RAW_PAUSE, LineDecoder, encode
-from chatstages.protocol.names import COLON, SYSTEM, usable_name
-from chatstages.runtime.events import Address, Event, EventKind, Hook
-from chatstages.runtime.options import keep_alive
+from chatstages.protocol import COLON, LineDecoder, encode, usable_name
+from chatstages.protocol.framing import MAX_LINE, RAW_PAUSE
+from chatstages.protocol.names import SYSTEM
+from chatstages.runtime import Address, Event, EventKind, Hook, keep_alive
 
 READ_SIZE = 2 << 10  # bytes of one recv, at most: small, so that everybody has a turn
 LINES_PER_SECOND = 1_000  # from a member that sends several at once
@@ -110,7 +110,7 @@ class Connection:
             self._refuse()
         if not self.disconnected:
             self._throttle(len(messages), refused)
-        return [self._stamp(message, claim_name) for message in messages if message]
+        return self._stamp(messages, claim_name)
 
     def _decode(self, data: bytes, killed: bool) -> tuple[list[str], int]:
         """Return the messages that `data` completes, and how many were too long."""
@@ -140,24 +140,28 @@ class Connection:
         elif self.throttled:
             self.throttled = False
         else:
-            return [self._stamp(message, claim_name) for message in self._lines.flush()]
+            return self._stamp(self._lines.flush(), claim_name)
         return []
 
-    def _stamp(self, message: str, claim_name: Callable[[str], str]) -> bytes:
-        """Return the line for everybody: the server, not the sender, puts the name."""
-        written, colon, text = message.partition(COLON)
-        if colon and not self._claim and (name := usable_name(written)):
-            self._claim, self.name = written, claim_name(name)
-        if not colon or written != self._claim:
-            text = message
-        line = f"{self.name}{COLON}{text}\n"
-        if not self.has_spoken:
-            self.has_spoken = True
-            if self._announces:
-                joined = _("{name} joined").format(name=self.name)
-                line = f"{SYSTEM} {joined}\n{line}"
-        self.tell("said", text)
-        return encode(line)
+    def _stamp(
+        self, messages: list[str], claim_name: Callable[[str], str]
+    ) -> list[bytes]:
+        """Return the lines for everybody: the server, not the sender, puts the name."""
+        lines = []
+        for message in filter(None, messages):
+            written, colon, text = message.partition(COLON)
+            if colon and not self._claim and (name := usable_name(written)):
+                self._claim, self.name = written, claim_name(name)
+            if not colon or written != self._claim:
+                text = message
+            if not self.has_spoken:
+                self.has_spoken = True
+                if self._announces:
+                    joined = _("{name} joined").format(name=self.name)
+                    lines.append(encode(f"{SYSTEM} {joined}\n"))
+            lines.append(encode(f"{self.name}{COLON}{text}\n"))
+            self.tell("said", text)
+        return lines
 
     def _refuse(self) -> None:
         """Tell the member that a message was too long to be passed on."""
@@ -236,7 +240,7 @@ class Connection:
             self.conn.send(encode(f"{SYSTEM} {farewell}\n"))
             self.conn.recv(READ_SIZE)  # unread, it would make the close RST
         self.tell("dropped", _("the room is full"))
-        self.close()
+        self.conn.close()
 
     def _end(self) -> None:
         """Want nothing any more; what could not be sent to it is to be counted."""

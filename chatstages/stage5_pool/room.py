@@ -1,9 +1,13 @@
 """The room of stage 5: an append-only log of all that was said, and one lock.
 
 The log is the bytes of every line, one after the other. An **offset** in it is a
-number: how many bytes were said before. What lies behind the offset of a member has
-been sent to it, what lies ahead has not. The oldest lines are dropped, so memory is
-bounded, however many speak and however slowly others read.
+number: how many bytes were said before it. To a member with that offset, all that
+stands before it in the log has been sent, and nothing that stands after it. The oldest
+lines are dropped, so memory is bounded, however many speak and however slowly others
+read.
+
+    dropped | Ann：hi⏎ Ben：hello⏎ | Eve：good morning⏎ |
+            ^ start                 ^ a member's offset ^ end
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import itertools
 from collections import deque
 from threading import Lock
 
-from chatstages.protocol.names import name_key
+from chatstages.protocol import name_key
 
 LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines that are kept, at most
 
@@ -24,7 +28,7 @@ class Room:
         self._lock = Lock()  # Guards all that follows.
         self._log = bytearray()  # whole lines
         self._starts: deque[int] = deque()  # the offset at which each of them begins
-        self._end = 0  # the offset behind the last: all bytes that were ever said
+        self._end = 0  # the offset after the last: all bytes that were ever said
         self._names: set[str] = set()
         self._numbers = itertools.count(10)  # for those who want a name that is taken
 
@@ -47,7 +51,7 @@ class Room:
             return self._end - len(self._log), self._end
 
     def read(self, offset: int, limit: int) -> bytearray:
-        """Return what lies ahead of `offset`, `limit` bytes at most.
+        """Return what stands after `offset`, `limit` bytes at most.
 
         Nothing, if the log no longer holds what begins there.
         """
@@ -56,7 +60,7 @@ class Room:
             return self._log[begin : begin + limit] if begin >= 0 else bytearray()
 
     def offset_for_newcomer(self, history: int) -> int:
-        """Return the offset ahead of which lie the last `history` lines.
+        """Return the offset after which stand the last `history` lines.
 
         Half the log at most: a newcomer must not fall off it before its first turn.
         """
@@ -73,13 +77,15 @@ class Room:
         """Return `wanted`, with a number behind it if readers could confuse it."""
         key = name_key(wanted)
         with self._lock:
+            suffix = ""
             # After a few tries a number that nobody was given yet: nobody must wait
             # for the lock while we search.
-            numbers = itertools.chain(range(2, 10), self._numbers)
-            ends = itertools.chain([""], map("({})".format, numbers))
-            end = next(end for end in ends if key + name_key(end) not in self._names)
-            self._names.add(key + name_key(end))
-            return wanted + end
+            for number in itertools.chain(range(2, 10), self._numbers):
+                if key + name_key(suffix) not in self._names:
+                    break
+                suffix = f"({number})"
+            self._names.add(key + name_key(suffix))
+            return wanted + suffix
 
     def release_name(self, name: str) -> None:
         """Let another member have `name`."""

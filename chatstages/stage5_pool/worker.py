@@ -1,8 +1,14 @@
 """One worker of stage 5: a thread of the pool, and the connections that it serves.
 
 A worker waits for all of its connections at once (a selector). It appends to the log
-what they have sent, and then sends each of them, without blocking, what lies ahead of
+what they have sent, and then sends each of them, without blocking, what stands after
 its offset.
+
+One turn (`_turn`): wait until a socket is readable or writable, a timer is due or
+another thread wakes us; `receive` from those that have sent something; append their
+lines to the log; send every member what it has not got yet; and tell the selector what
+each connection wants next (`wants`: READ, unless it is throttled; WRITE, if its send
+buffer is full).
 """
 
 from __future__ import annotations
@@ -78,7 +84,7 @@ class Worker:
     # --- one turn ---
 
     def _turn(self, timeout: float | None) -> None:
-        """Wait, `timeout` seconds at most; receive; send what lies ahead."""
+        """Wait, `timeout` seconds at most; receive; append; send."""
         said: list[bytes] = []
         size = 0  # of `said`, in bytes
         ready: list[Connection] = []  # to send to: newcomers, and those with room again
@@ -89,13 +95,13 @@ class Worker:
                 self._waker.drain()
                 news = True
                 continue
-            if events & WRITE:
-                member.on_writable()
-                ready.append(member)
             if events & READ:
                 received = member.receive(self._room.claim_name)
                 said += received
                 size += sum(map(len, received))
+            if events & WRITE and not member.disconnected:
+                member.on_writable()
+                ready.append(member)
             self._update_interest(member)
             if size > BATCH:
                 self._publish(said)
@@ -140,7 +146,7 @@ class Worker:
         self._flush(self._members)
 
     def _flush(self, members: Iterable[Connection]) -> None:
-        """Send each of `members` what lies ahead of its offset."""
+        """Send each of `members` what stands after its offset."""
         start, end = self._room.bounds()
         offset, piece = end, bytearray()
         for member in members:

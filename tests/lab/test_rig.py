@@ -85,7 +85,7 @@ def test_a_cell_that_waits_may_be_run_again() -> None:
 
 def test_a_server_that_accepts_nobody_more_is_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stage 2 listens to one client: the second is told so, and does not stay behind."""
-    monkeypatch.setattr("chatstages.lab.server.WAIT", 0.2)
+    monkeypatch.setattr("chatstages.lab.chat_server.WAIT", 0.2)
     server = start(2)
     join(server, "Ann")
     with pytest.raises(TimeoutError, match="Ben × joined"):

@@ -73,6 +73,27 @@ def test_accept_waits_longer_and_longer_while_no_more_files_may_be_open(
     assert waits == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0])
 
 
+def test_a_socket_that_does_not_listen_says_so_at_once() -> None:
+    """A beginner has forgotten `listen`: no waiting would help."""
+    with StoppableSocket() as server:
+        server.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="Invalid argument"):
+            server.accept()
+
+
+def test_a_closed_socket_says_so_at_once() -> None:
+    """As any socket does: an accept and a recv after `close` are mistakes in the program."""
+    server = listening()
+    server.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        server.accept()
+    with listening() as other:
+        conn = StoppableSocket(stop_signal=other.stop_signal)
+        conn.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            conn.recv(1)
+
+
 def test_a_client_that_has_gone_again_does_not_hold_up_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has woken us, and there is nobody to accept: we do not wait for another without an end."""
     server, looks = listening(), iter([True, False])

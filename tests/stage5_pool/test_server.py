@@ -18,11 +18,13 @@ from chatstages.stage5_pool import server as server_module
 from chatstages.stage5_pool.server import POOL_SIZE
 from chatstages.stage5_pool.worker import Worker
 from tests.support import (
+    PATIENCE,
     Recorder,
     connected,
     kill,
     line_of,
     overflow,
+    python,
     raw_client,
     read_to_end,
     read_until,
@@ -364,6 +366,26 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
             assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 25  # seconds
 
 
+def test_it_serves_on_though_the_main_thread_has_ended() -> None:
+    """As the other stages do: a process whose main thread is at its end starts no more threads."""
+    program = """
+import concurrent.futures.thread, threading, time
+from chatstages.stage5_pool import connect, serve
+server = serve(on_event=lambda event: print(event.kind, event.text, flush=True))
+client = connect(server.address, "Ann")
+def talk():
+    while not concurrent.futures.thread._shutdown:  # from then on it starts none
+        time.sleep(0.01)
+    client.send("still here")
+    client.close()
+    server.stop()
+    print("ended", server.wait(0), flush=True)
+threading.Thread(target=talk).start()
+"""
+    out, err = python("-c", program).communicate(timeout=PATIENCE)
+    assert (out.splitlines(), err) == (["joined ", "said still here", "left ", "ended True"], "")
+
+
 def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system's selector takes few sockets, nobody finds out by silence."""
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
@@ -374,7 +396,7 @@ def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) ->
             assert read_to_end(late) == b"* The room is full.\n"
         assert [event.text for event in told.of("dropped")] == ["the room is full"]
         stack.close()
-        told.wait("left", 2 * POOL_SIZE + 1)
+        told.wait("left", 2 * POOL_SIZE)
         with raw_client(server.address) as sock:
             sock.sendall("小明：有人吗\n".encode())
             read_until(sock, "有人吗\n".encode())

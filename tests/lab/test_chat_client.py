@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
-from chatstages.lab import client as client_module
+from chatstages.lab import chat_client as client_module
 from tests import support
 
 

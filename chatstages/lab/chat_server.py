@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets
 
 from chatstages.i18n import _
-from chatstages.lab.client import WAIT, ChatClient, Connection
+from chatstages.lab.chat_client import WAIT, ChatClient, Connection
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, as_html, log_html, title_html, trouble_html
 from chatstages.protocol.names import COLON
