@@ -89,7 +89,7 @@ class StopSignal(Waker):
             if self.is_set():
                 ready = self._wait_for(sock, timeout=0)
         except ValueError:
-            return not self.is_set()  # it is closed: the call says so at once
+            return sock.fileno() == -1  # it is closed: the call says so at once
         return sock in ready and not (self.is_set() and time.monotonic() > self._deadline)
 
     def _wait_for(self, *things: socket.socket | Waker, timeout: float | None) -> list[object]:

@@ -294,6 +294,7 @@ def in_the_middle_of_a_line(lang: str, script: str, _folder: Path) -> set[str]:
                 os.write(ours, "小明\n".encode())
             else:
                 read_screen(ours, WORDS[lang]["leave"] + "\r\n")
+            server.wait_for(WORDS[lang]["connected"], times=2)  # both are members now
             os.write(ours, b"half")
             assert read_screen(ours, "half").endswith("half")
             sock.sendall("小红：你好\n".encode())
