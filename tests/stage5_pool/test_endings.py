@@ -7,8 +7,8 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -26,42 +26,12 @@ from tests.support import (
     read_until,
 )
 from tests.support.crowd import Crowd, ServerApart, server_apart
+from tests.support.limits import in_a_thread
 
 soak = pytest.mark.soak
 resource = pytest.importorskip("resource", reason="counts descriptors as POSIX does")
 
 MEGABYTE = 1_000_000
-
-
-@contextmanager
-def descriptors(count: int) -> Iterator[None]:
-    """Let this process open so many files; skip the test where the system does not let it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
-    except (OSError, ValueError):
-        pytest.skip(f"this system lets a process open fewer than {count} files")
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.fixture(autouse=True)
-def _enough_descriptors() -> Iterator[None]:
-    """Let every test here open more files than some systems do without being asked."""
-    with descriptors(2_200):
-        yield
-
-
-@contextmanager
-def in_a_thread(work: Callable[[], object]) -> Iterator[threading.Thread]:
-    """Do `work` meanwhile; at the end of the block wait until it is done."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        thread.join(3 * PATIENCE)
-        assert not thread.is_alive()
 
 
 # Row: stop with 1,000 members.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-import threading
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -29,25 +26,6 @@ resource = pytest.importorskip("resource", reason="counts descriptors as POSIX d
 MEGABYTE = 1_000_000
 
 
-@contextmanager
-def descriptors(count: int) -> Iterator[None]:
-    """Let this process open so many files; skip the test where the system does not let it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
-    except (OSError, ValueError):
-        pytest.skip(f"this system lets a process open fewer than {count} files")
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.fixture(autouse=True)
-def _enough_descriptors() -> Iterator[None]:
-    """Let every test here open more files than some systems do without being asked."""
-    with descriptors(2_200):
-        yield
-
-
 def is_harmless(shown: str) -> bool:
     """Whether nothing in `shown` is a control (C0, C1) or separates lines or turns the direction of writing.
 
@@ -60,18 +38,6 @@ def is_harmless(shown: str) -> bool:
         or character in "\u200e\u200f\u061c"
         for character in set(shown) - set("\t\n")
     )
-
-
-@contextmanager
-def in_a_thread(work: Callable[[], object]) -> Iterator[threading.Thread]:
-    """Do `work` meanwhile; at the end of the block wait until it is done."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        thread.join(3 * PATIENCE)
-        assert not thread.is_alive()
 
 
 # Row: escapes, CR, bidi overrides, zero-width, HTML, in text and name.
