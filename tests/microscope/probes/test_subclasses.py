@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import socket
+import sys
 import threading
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from chatstages.microscope import Scope, microscope
 from chatstages.microscope.model.recording import TraceEvent
+from chatstages.runtime import sockets
 from tests.support import PATIENCE
 from tests.support.microscope import stoppable
 from tests.support.microscope.stoppable import STOPPABLE, StoppableSocket, Stopped
@@ -338,6 +340,24 @@ def test_a_method_may_return_something_else_than_the_one_that_it_overrides() -> 
         ("send", "你好"),
         ("recv", "你好"),
     ]
+
+
+def test_a_recv_that_waits_since_before_the_recording_is_recorded() -> None:
+    """Its overriding method is in code that is not watched, and has called nothing of the microscope's."""
+    one, two = socket.socketpair()
+    with one, sockets.StoppableSocket(two.family, fileno=two.detach()) as mine:
+
+        def receive() -> None:
+            mine.recv(100)
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        while sys._current_frames()[thread.ident or 0].f_code.co_name != "select":
+            pass  # pytest's timeout ends it
+        with microscope() as scope:
+            one.sendall(b"hello")
+            thread.join()
+    assert [(event.data, event.function) for event in scope.of("recv")] == [(b"hello", "receive")]
 
 
 def test_a_lock_that_an_overriding_method_takes_is_seen() -> None:
