@@ -17,7 +17,7 @@ from chatstages.stage5_pool import ECHOES, LEAVE_WORD, NEEDS_NAME, connect
 __all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "AsyncioRoom", "connect", "serve"]
 
 SEND_BUFFER = 16 << 10  # bytes that the system takes off our hands for each member
-TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is cut off
+TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is disconnected
 
 
 class AsyncioRoom:

@@ -50,7 +50,7 @@ class Row:
         missing = sum(figures.missing for figures in self.rounds if figures.drained)
         return [
             *([self.trouble] if self.trouble else []),
-            *([_("members cut off: {n}").format(n=lost)] if lost else []),
+            *([_("members disconnected: {n}").format(n=lost)] if lost else []),
             *([_("messages damaged: {n}").format(n=damaged)] if damaged else []),
             *([_("deliveries lost: {n}").format(n=missing)] if missing else []),
         ]

@@ -34,7 +34,7 @@ class Figures(NamedTuple):
     own_cpu: float  # of the load itself
     p50: float
     p99: float
-    lost: int  # members whom the server cut off
+    lost: int  # members whom the server disconnected
     damaged: int  # messages that arrived broken
     stalled: int  # messages not sent because the server took nothing
     missing: int  # deliveries that had not come when the round was over

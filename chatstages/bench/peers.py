@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatstages.i18n import _
+from chatstages.stage5_pool.server import POOL_SIZE
 
 TIMEOUT = 10.0  # seconds that a server may take until it listens
 SOURCES = Path(__file__).parent / "sources"  # what is compiled or started, and not imported
@@ -113,16 +114,12 @@ def stage5_with(workers: int, _folder: Path) -> Peer:
 
 
 def asyncio_room(_folder: Path) -> Peer:
-    """The room of stage 5 in coroutines. Raises Missing."""
-    if find_spec("ipywidgets") is None:  # the room is part of the notebooks
-        raise Missing("pip install 'chatstages[lab]'")
+    """The room of stage 5 in coroutines."""
     return Peer("asyncio", ours("chatstages.bench.asyncio_room"), LINE)
 
 
 def c_server(folder: Path) -> Peer:
     """The limit: stage 5's algorithm in C, with as many threads. Raises Missing."""
-    from chatstages.stage5_pool.server import POOL_SIZE
-
     return Peer("C", [str(compiled("epoll_server", folder)), str(POOL_SIZE)], LINE)
 
 

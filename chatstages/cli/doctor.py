@@ -183,10 +183,8 @@ def numbers(version: str) -> tuple[int, ...]:
 def notebooks() -> Diagnosis:
     """Are the notebooks there?"""
     try:
-        from chatstages.lab.launcher import (  # it loads ipywidgets
-            find_notebook,
-            shipped_notebooks,
-        )
+        # It loads ipywidgets: not for the other commands, and not where it is missing.
+        from chatstages.lab.launcher import find_notebook, shipped_notebooks
     except ImportError:
         return Diagnosis(False, _("notebooks"), INSTALL.format(extra="lab"))
     found = find_notebook(shipped_notebooks(), choose())

@@ -80,6 +80,7 @@ class EditingTerminal(AbstractContextManager["EditingTerminal"]):
     """A line that can be edited, and that what arrives does not garble. One thread may ask."""
 
     def __init__(self, erase: bool) -> None:
+        # An extra, and slow to load: only for who chats at a terminal.
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 

@@ -107,7 +107,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self._set_present(True)
 
     def say(self, text: str) -> None:
-        """Send `text`. Raises OSError when the server has gone, ValueError when it is too long."""
+        """Send `text`. Raises OSError when the server has disconnected, ValueError when it is too long."""
         with self._changed:
             self._unread = 0
             if self.module.ECHOES:

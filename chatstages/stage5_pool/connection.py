@@ -212,7 +212,7 @@ class Connection:
         """Send no more of the log, but only why, and discard what it still sends."""
         reason = _("it does not read what is sent to it ({count} bytes unsent)")
         self.tell("dropped", reason.format(count=missed))
-        goodbye = _("You were cut off: you did not read what was sent to you.")
+        goodbye = _("You were disconnected: you did not read what was sent.")
         self._notice = encode(f"\n{SYSTEM} {goodbye}\n")  # half a line may stand before
         self._discard(write_blocked=True)
         self.due = time.monotonic() + NOTICE_TIMEOUT

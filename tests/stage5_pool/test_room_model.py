@@ -141,7 +141,7 @@ class RoomModel(RuleBasedStateMachine):
         assert len(self.room._starts) == self.kept()
 
 
-FAREWELL = b"\n* You were cut off: you did not read what was sent to you.\n"
+FAREWELL = b"\n* You were disconnected: you did not read what was sent.\n"
 
 
 class Socket:

@@ -282,7 +282,7 @@ def test_a_member_who_is_cut_off_is_told_why(told: Recorder) -> None:
         told.wait("joined")
         overflow(server.address, told)
         data = read_to_end(slow)
-    assert data.endswith(b"\n* You were cut off: you did not read what was sent to you.\n")
+    assert data.endswith(b"\n* You were disconnected: you did not read what was sent.\n")
     assert told.of("dropped")[0].address == told.of("joined")[0].address
     assert "bytes unsent" in told.of("dropped")[0].text
 
@@ -410,7 +410,7 @@ def test_it_works_with_the_selector_of_windows(told: Recorder, monkeypatch: pyte
         slow = stack.enter_context(raw_client(server.address))
         told.wait("joined", 2)
         overflow(server.address, told)
-        assert read_to_end(slow).endswith(b"sent to you.\n")
+        assert read_to_end(slow).endswith(b"what was sent.\n")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         server.stop()
         read_to_end(sock)

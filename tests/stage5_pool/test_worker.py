@@ -126,7 +126,7 @@ def test_who_is_cut_off_hears_why_and_then_the_end(post: Post) -> None:
     member.disconnect_slow_consumer(missed=1)
     post.worker._update_interest(member)
     post.turn()
-    assert far.recv(1_000).endswith(b"you did not read what was sent to you.\n")
+    assert far.recv(1_000).endswith(b"you did not read what was sent.\n")
     assert far.recv(1_000) == b""
     far.send(b"why?\n")
     post.turn()
