@@ -215,20 +215,6 @@ def test_any_number_of_workers_will_do(workers: int) -> None:
                 ear.wait_text("received", f"m{n}：here")
 
 
-def test_an_error_in_a_worker_is_not_lost_in_its_future(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server ends, and the exception is reported as that of a thread is."""
-    reported: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
-
-    def hook(event: object) -> None:
-        raise LookupError("a mistake in the hook")
-
-    server = stage.serve(on_event=hook)
-    with raw_client(server.address):
-        assert server.wait(10)
-    assert [str(error) for error in reported] == ["a mistake in the hook"]
-
-
 def test_a_newcomer_first_gets_the_last_lines(heard: Recorder) -> None:
     """As many as the server was started with; by default none."""
     with stage.serve(history=2) as server, connected(stage, server.address, "早", heard) as early:
@@ -364,6 +350,22 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
             assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 55_000  # milliseconds
         if hasattr(socket, "TCP_KEEPIDLE"):
             assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 25  # seconds
+
+
+def test_a_worker_that_fails_takes_the_server_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a room that receives nothing would be worse; and the error is told, not kept in a Future."""
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+
+    def hook(event: Event) -> None:
+        if event.kind == "said":
+            raise LookupError("no such thing")
+
+    with stage.serve(on_event=hook, workers=2) as server, raw_client(server.address) as sock:
+        sock.sendall(b"hello\n")
+        assert server.wait(PATIENCE)
+        assert read_to_end(sock) == b""
+    assert [str(error) for error in reported] == ["no such thing"]
 
 
 def test_it_serves_on_though_the_main_thread_has_ended() -> None:
