@@ -59,7 +59,7 @@ class StoppableSocket(socket.socket):
     def readable(self, timeout: float | None) -> bool:
         """Wait until a `recv` would not block, `timeout` seconds at most; return whether it is so.
 
-        After `stop` it is never so.
+        After `stop` it is so only for what had arrived by then.
         """
         return self.stop_signal.readable(self, timeout)
 
