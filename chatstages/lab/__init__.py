@@ -17,20 +17,24 @@ from chatstages.lab.chat_client import ChatClient
 from chatstages.lab.chat_server import ChatServer
 from chatstages.lab.quiz import ask
 from chatstages.lab.reading import compare, source
-from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start
+from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start, terminal
+from chatstages.lab.terminal import Terminal, free_port
 from chatstages.lab.widgets import row
 
 __all__ = [
     "ChatClient",
     "ChatServer",
+    "Terminal",
     "ask",
     "compare",
     "failures",
     "finish",
+    "free_port",
     "join",
     "row",
     "silent_reader",
     "source",
     "speak",
     "start",
+    "terminal",
 ]

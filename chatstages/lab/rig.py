@@ -19,6 +19,7 @@ from chatstages import i18n, load_stage
 from chatstages.i18n import _
 from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.chat_server import ChatServer
+from chatstages.lab.terminal import Terminal
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
@@ -52,6 +53,19 @@ def join(server: ChatServer, name: str) -> ChatClient:
     client = server.connect(name)
     _running[key] = client.leave
     return client
+
+
+def terminal(name: str, script: str, *arguments: object) -> Terminal:
+    """Run `script` with `arguments` in a process of its own, in a window called `name`.
+
+    The window of the same name that was opened before is closed, and its script ended. Raises
+    FileNotFoundError where there is no such script.
+    """
+    key = f"terminal {name}"
+    _stop(key)
+    window = Terminal(name, script, *arguments)
+    _running[key] = window.end
+    return window
 
 
 def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.socket:
