@@ -7,7 +7,9 @@
     row(server, ann, ben)                           # side by side
     ann.say("Hello!")
     ben.wait_for("Hello!")
-    finish()                                        # stops everything
+    finish()                                        # stops everything, and says that all was well
+
+`join("127.0.0.1:31004", "Ann")` puts the same window before any other server, your own, too.
 
 Every cell may be run again, and all of them: what a cell had started before is replaced. Needs the
 `lab` extra.
