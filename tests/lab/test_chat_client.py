@@ -258,10 +258,8 @@ def test_several_threads_may_speak_as_one_member() -> None:
     """A person types while a cell speaks: each message arrives whole."""
     server = start(5)
     ann = join(server, "Ann")
-    texts = {letter: letter * 3_000 for letter in "abc"}
-    threads = [
-        threading.Thread(target=ann.say, args=(text,)) for text in texts.values() for _each in range(9)
-    ]
+    texts = [letter * 3_000 for letter in "abc"] * 9
+    threads = [threading.Thread(target=ann.say, args=(text,)) for text in texts]
     for thread in threads:
         thread.start()
     for thread in threads:
