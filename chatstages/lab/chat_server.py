@@ -209,7 +209,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             state = show_address(self.address) if running else _("ended")
             self._title.value = title_html(running, name, state)
             self._button.description = _("Stop") if running else _("Start")
-            there = _("Connected: {n}").format(n=len(self._present))
+            there = _("Connected: {n}").format(n=len(self._present)) + "<br>"
             members = "".join(self._member_html(*member) for member in self._present.items())
             self._members.value = f'<div style="{FONT};overflow-wrap:anywhere">{there}{members}</div>'
             lines = [as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]]
@@ -221,7 +221,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
     def _member_html(self, address: Address, said: int) -> str:
         name = as_html(self._names.get(address, show_address(address)))
         words = _("{name} (messages: {n})").format(name=f"<b>{name}</b>", n=said)
-        return f' <span style="display:inline-block;margin-left:.7em">{words}</span>'
+        return f'<span style="display:inline-block;margin-right:.8em">{words}</span>'
 
 
 def local_address(client: Connection) -> Address:

@@ -110,5 +110,6 @@ def test_where_nobody_listens_one_is_told_so(listener: socket.socket) -> None:
     """With the address, and what to do."""
     where = address_of(listener)
     listener.close()
+    select.select([ann.connection.sock], [], [], PATIENCE)  # until FIN has arrived
     with pytest.raises(ConnectionRefusedError, match=rf"No server listens at {where} .* Start it first\."):
         join(where, "Ann")
