@@ -87,6 +87,7 @@ def test_a_client_that_does_not_receive_notices_the_end_before_it_sends(
     ann = join(address_of(listener), "Ann", stage=stage)
     listener.accept()[0].close()
     support.wait_until(lambda: not ann._is_connected())
+    select.select([ann.connection.sock], [], [], PATIENCE)  # until FIN has arrived
     with pytest.raises(ConnectionError, match="Ann is not connected"):
         ann.say("unsent")
 
@@ -110,6 +111,5 @@ def test_where_nobody_listens_one_is_told_so(listener: socket.socket) -> None:
     """With the address, and what to do."""
     where = address_of(listener)
     listener.close()
-    select.select([ann.connection.sock], [], [], PATIENCE)  # until FIN has arrived
     with pytest.raises(ConnectionRefusedError, match=rf"No server listens at {where} .* Start it first\."):
         join(where, "Ann")
