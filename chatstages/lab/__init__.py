@@ -20,6 +20,7 @@ from chatstages.lab.chat_server import ChatServer
 from chatstages.lab.quiz import ask
 from chatstages.lab.reading import compare, source
 from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start
+from chatstages.lab.sketches import sketch
 from chatstages.lab.widgets import row
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "join",
     "row",
     "silent_reader",
+    "sketch",
     "source",
     "speak",
     "start",
