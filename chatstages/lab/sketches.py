@@ -57,14 +57,14 @@ def offsets() -> Rich:
             ("Ann", _("hi")),
             ("Ben", _("hello")),
             ("Eve", _("good morning")),
-            ("Ann", _("news?")),
+            ("Ann", _("any news?")),
         )
     ]
     ends = [len(encode("".join(f"{line}\n" for line in lines[: n + 1]))) for n in range(len(lines))]
     members = {0: _("a slow consumer"), 2: "Ben", 3: _("Ann, Eve")}  # by the line that each has got last
     shapes, x = [label(EDGE, 28, _("the log: lines are only ever appended"), "b")], float(EDGE)
     for number, line in enumerate(lines):
-        width = columns(f"{line}⏎") * LETTER + 30
+        width = columns(f"{line}⏎") * LETTER + 46
         shapes.append(box(x, 44, width, HEIGHT, "box"))
         shapes.append(label(x + width / 2, 72, f"{line}⏎", "middle"))
         x += width

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from ipywidgets import HTML
 
 from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
 from chatstages.lab import chat_client as client_module
@@ -150,6 +151,15 @@ def test_a_row_lays_clients_side_by_side(server: ChatServer) -> None:
     both = row(ann, ben)
     assert both.children == (ann, ben)
     assert repr(both) == "<chat client Ann>  <chat client Ben>"
+
+
+@pytest.mark.parametrize(("windows", "across"), [(2, 3), (3, 3), (4, 2), (5, 3), (8, 3), (10, 2)])
+def test_no_window_of_a_row_stands_alone(windows: int, across: int) -> None:
+    """Four are two by two; columns in which nothing stands take no room."""
+    laid_out = row(*(HTML() for _each in range(windows)))
+    widest = {3: "32%", 2: "49%"}[across]
+    assert laid_out.layout.grid_template_columns == f"repeat(auto-fit, minmax(max(15em, {widest}), 1fr))"
+    assert windows % across != 1
 
 
 def test_exit_leaves_and_is_not_sent(server: ChatServer) -> None:
