@@ -19,6 +19,7 @@ from chatstages.lab.widgets import BORDER, FONT, as_html
 
 FOLDER = Path(__file__).parent / "questions"
 LETTERS = "ABCDE"
+CODE = '<code style="font-size:.95em">'  # the page's own size would be smaller than the text around it
 
 
 def ask(question: str) -> Question:
@@ -34,7 +35,7 @@ def read_questions(language: str) -> dict[str, Any]:
 
 def marked_html(text: str) -> str:
     """Return `text` as HTML: it shows as it is, but what stands between backticks is set as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", as_html(text))
+    return re.sub(r"`([^`]+)`", rf"{CODE}\1</code>", as_html(text))
 
 
 class Question(ipywidgets.VBox):  # type: ignore[misc]
@@ -60,7 +61,7 @@ class Question(ipywidgets.VBox):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         answers = (f"  {letter} {a['text']}" for letter, a in zip(LETTERS, self._answers, strict=False))
-        return "\n".join([self._question, *answers])
+        return "\n".join([self._question, *answers]).replace("`", "")
 
     def _repr_mimebundle_(self, **options: object) -> Any:
         bundle = super()._repr_mimebundle_(**options)
