@@ -19,6 +19,26 @@ LIGHT = {"ink": "#1f2328", "back": "#ffffff", "one": "#0969da", "two": "#bc4c00"
 DARK = {"ink": "#e6edf3", "back": "#16181d", "one": "#58a6ff", "two": "#f0883e"}
 
 
+def variables(colours: dict[str, str]) -> str:
+    """Return a palette as CSS variables."""
+    return "".join(f"--{name}:{colour};" for name, colour in colours.items())
+
+
+def theme(name: str, day: dict[str, str], night: dict[str, str]) -> str:
+    """Return CSS that gives the pictures of class `name` the palette of the page that they stand in.
+
+    The system's choice first; then what JupyterLab and VS Code say of their own pages, which may differ.
+    """
+    return (
+        f".{name}{{{variables(day)}}}"
+        f"@media(prefers-color-scheme:dark){{.{name}{{{variables(night)}}}}}"
+        f"[data-jp-theme-light=true] .{name},.vscode-light .{name}"
+        f"{{{variables(day)}--back:var(--jp-layout-color0,#fff)}}"
+        f"[data-jp-theme-light=false] .{name},.vscode-dark .{name}"
+        f"{{{variables(night)}--back:var(--jp-layout-color0,#16181d)}}"
+    )
+
+
 def frame(
     classes: str,
     title: str,

@@ -7,7 +7,9 @@
     row(server, ann, ben)                           # side by side
     ann.say("Hello!")
     ben.wait_for("Hello!")
-    finish()                                        # stops everything
+    finish()                                        # stops everything, and says that all was well
+
+`join("127.0.0.1:31004", "Ann")` puts the same window before any other server, your own, too.
 
 Every cell may be run again, and all of them: what a cell had started before is replaced. Needs the
 `lab` extra.
@@ -17,7 +19,8 @@ from chatstages.lab.chat_client import ChatClient
 from chatstages.lab.chat_server import ChatServer
 from chatstages.lab.quiz import ask
 from chatstages.lab.reading import compare, source
-from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start, terminal
+from chatstages.lab.rig import attempt, failures, finish, join, silent_reader, speak, start, terminal
+from chatstages.lab.sketches import sketch
 from chatstages.lab.terminal import Terminal, free_port
 from chatstages.lab.widgets import row
 
@@ -26,6 +29,7 @@ __all__ = [
     "ChatServer",
     "Terminal",
     "ask",
+    "attempt",
     "compare",
     "failures",
     "finish",
@@ -33,6 +37,7 @@ __all__ = [
     "join",
     "row",
     "silent_reader",
+    "sketch",
     "source",
     "speak",
     "start",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import NoReturn
 
 import ipywidgets
 
 from chatstages.i18n import _
+from chatstages.lab.connecting import ClientKind, Connection, peer_has_closed
+from chatstages.lab.entry import Entry
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import as_html, log_html, title_html, trouble_html
+from chatstages.lab.widgets import WINDOW, as_html, log_html, title_html, trouble_html
 from chatstages.protocol import COLON
 from chatstages.runtime.events import Event
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
@@ -21,32 +22,22 @@ from chatstages.runtime.sockets import CONNECT_TIMEOUT
 KEPT = 500  # lines that a client keeps; older ones are counted
 SHOWN = 200  # lines of them that the page shows
 WAIT = 10.0  # seconds that a cell waits at most
-ENTER = 0.25  # seconds after Enter within which the page tells what stands in the box, if that is new
-
-
-class Connection(Protocol):
-    """The client of a stage."""
-
-    sock: socket.socket
-
-    def send(self, text: str) -> None:
-        """Send `text`."""
-
-    def close(self) -> None:
-        """Leave."""
 
 
 class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     """A client of a stage, with its conversation, a box to type in, and buttons to send and to leave.
 
-    `connect(on_event=…)` returns the client of `module`, connected. Its methods may be called from
+    `connect(on_event=…)` returns a client of that `kind`, connected. Its methods may be called from
     any cell; what arrives is shown from the thread that receives it.
     """
 
-    def __init__(self, name: str, module: ModuleType, connect: Callable[..., Connection]) -> None:
+    def __init__(self, name: str, kind: ClientKind, connect: Callable[..., Connection]) -> None:
         self.name = name
-        self.module = module
+        self.kind = kind
         self._connect = connect
+        # Guards the sending of connection, which is for one thread at a time: a cell may speak while a
+        # person types. It is held while `send` blocks, and nothing else waits for it.
+        self._sending = threading.Lock()
         # Guards all that follows, and the page's picture of it.
         self._changed = threading.Condition()
         self._lines: deque[str] = deque(maxlen=KEPT)  # as HTML
@@ -66,21 +57,11 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             layout={"width": "auto", "height": "24px", "flex": "0 0 auto"},
         )
         self._log = ipywidgets.HTML()
-        self._box = ipywidgets.Text(
-            placeholder=_("Say something …"),
-            tooltip=name,
-            continuous_update=False,
-            layout={"flex": "1 1 0", "width": "auto", "min_width": "6em"},
-        )
+        self._box = Entry(self._send_text, placeholder=_("Say something …"), tooltip=name)
         self._send_button = ipywidgets.Button(description=_("Send"), layout={"width": "auto"})
         self._leave_button = ipywidgets.Button(layout={"width": "auto"})
-        # The page reports Enter first, and then what stands in the box, if it has changed since it last told.
-        # It also tells when the box loses the focus; only Enter is meant as "send".
-        self._enter: threading.Timer | None = None
-        self._box.on_msg(self._on_key)
-        self._box.observe(self._on_text, "value")
         self._badge.on_click(lambda _button: self._read())
-        self._send_button.on_click(lambda _button: self._send_box())
+        self._send_button.on_click(lambda _button: self._box.take())
         self._leave_button.on_click(lambda _button: self._leave_or_join())
         spread = {"justify_content": "space-between", "min_height": "28px"}
         super().__init__(
@@ -89,7 +70,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
                 self._log,
                 ipywidgets.HBox([self._box, self._send_button, self._leave_button]),
             ],
-            layout={"flex": "1 1 18em", "min_width": "18em", "margin": "4px"},
+            layout=WINDOW,
         )
         self.join()
 
@@ -102,26 +83,32 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         """Connect, and leave where this client is connected already. Raises OSError when nobody answers."""
         if self._present:
             self.leave()
-        options = {"on_event": self._on_event} if self.module.ECHOES else {}
-        self.connection = self._connect(**options)
-        self._set_present(True)
+        options = {"on_event": self._on_event} if self.kind.receives else {}
+        self._present = True  # before it connects: the server may disconnect at once
+        try:
+            self.connection = self._connect(**options)
+        except BaseException:
+            self._present = False
+            raise
+        self.draw()
 
     def say(self, text: str) -> None:
-        """Send `text`. Raises OSError when the server has disconnected, ValueError when it is too long."""
-        with self._changed:
-            self._unread = 0
-            if self.module.ECHOES:
-                self._sent.append(text)  # it comes back
-            else:
-                self._add(f'<span style="opacity:.7">→ {as_html(text)}</span>')
-        try:
-            self.connection.send(text)
-        except TimeoutError:
-            reason = _("{name} has waited {timeout} s to send: the server takes nothing")
-            raise TimeoutError(reason.format(name=self.name, timeout=CONNECT_TIMEOUT)) from None
-        finally:
-            painter.draw_soon(self)
-        if self.module.LEAVE_WORD is None:  # its client sends one message, and leaves
+        """Send `text`. Raises ConnectionError when not connected, ValueError when it is too long.
+
+        Raises TimeoutError when the server takes nothing for CONNECT_TIMEOUT seconds.
+        """
+        with self._sending:
+            if not self._is_connected():
+                self._raise_not_connected()
+            self._note_sent(text)
+            try:
+                self.connection.send(text)
+            except TimeoutError:
+                reason = _("{name} has waited {timeout} s to send: the server takes nothing")
+                raise TimeoutError(reason.format(name=self.name, timeout=CONNECT_TIMEOUT)) from None
+            except OSError:
+                self._raise_not_connected()
+        if self.kind.leave_word is None:  # its client sends one message, and leaves
             self.leave()
 
     def leave(self) -> None:
@@ -129,16 +116,23 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
         self.connection.close()
         self._set_present(False)
 
+    def disconnect(self) -> None:
+        """Do what is left to do when the server has ended: close this end, too, and show it."""
+        self.connection.close()
+        self._show_disconnected()
+
     @property
     def lines(self) -> list[str]:
         """What has arrived, as it arrived: in stages 1 to 4 a line is what one `recv` has brought."""
         with self._changed:
             return list(self._received)
 
-    def wait_for(self, text: str, timeout: float = WAIT) -> None:
-        """Wait until `text` has arrived: once more than when it was last waited for.
+    def wait_for(self, text: str, timeout: float = WAIT) -> str:
+        """Wait until `text` has arrived, and return the line that holds it.
 
-        So a cell that says and waits may be run again. Raises TimeoutError after `timeout` seconds.
+        Once more than when it was last waited for: so a cell that says and waits may be run again, whatever
+        a person types meanwhile. A line ends at a newline, or else with what one `recv` has brought.
+        Raises TimeoutError after `timeout` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._find(text) >= 0, timeout):
@@ -147,7 +141,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
                 raise TimeoutError(
                     reason.format(name=self.name, timeout=timeout, text=repr(text[:60]), lines=lines)
                 )
-            self._found[text] = self._find(text) + len(text)
+            place = self._find(text)
+            self._found[text] = place + len(text)
+            return line_at(list(self._received), place - self._forgotten, len(text.rstrip("\n")))
 
     def _find(self, text: str) -> int:
         """Return where `text` begins, behind the place where it was last found, or -1."""
@@ -164,7 +160,7 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
     def _on_event(self, event: Event) -> None:
         """Take what the stage's client tells, on its receiving thread."""
         if event.kind == "disconnected":
-            self._set_present(False)
+            self._show_disconnected()
             return
         with self._changed:
             if len(self._received) == KEPT:
@@ -175,11 +171,30 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             self._changed.notify_all()
         painter.draw_soon(self)
 
+    def _is_connected(self) -> bool:
+        """Tell whether what is said now can arrive, as far as can be known without sending."""
+        watched = self.kind.foreign and not self.kind.receives  # nobody else would notice that it has ended
+        return self._present and not (watched and peer_has_closed(self.connection.sock))
+
+    def _raise_not_connected(self) -> NoReturn:
+        self.disconnect()
+        reason = _("{name} is not connected. Connect again with .join(), or click on Join.")
+        raise ConnectionError(reason.format(name=self.name)) from None
+
+    def _note_sent(self, text: str) -> None:
+        with self._changed:
+            self._unread = 0
+            if self.kind.receives:
+                self._sent.append(text)  # it comes back
+            if self.kind.shows_sent:
+                self._add(f'<span style="opacity:.7">→ {as_html(text)}</span>')
+        painter.draw_soon(self)
+
     def _is_mine(self, text: str) -> bool:
         if text in self._sent:
             self._sent.remove(text)
             return True
-        return self.module.NEEDS_NAME and text.startswith(f"{self.name}{COLON}")
+        return self.kind.needs_name and text.startswith(f"{self.name}{COLON}")
 
     def _add(self, html: str) -> None:
         self._dropped += len(self._lines) == KEPT
@@ -190,6 +205,12 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             self._present = present
             self._sent.clear()
         self.draw()
+
+    def _show_disconnected(self) -> None:
+        with self._changed:
+            if self._present:
+                self._add("<i>" + _("The server has closed the connection.") + "</i>")
+        self._set_present(False)
 
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
@@ -210,22 +231,9 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
 
     # --- what a person does ---
 
-    def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
-        if content.get("event") == "submit" and self._enter is None:
-            self._enter = threading.Timer(ENTER, self._send_box)
-            self._enter.start()
-
-    def _on_text(self, _change: object) -> None:
-        if self._enter is not None:
-            self._send_box()
-
-    def _send_box(self) -> None:
-        """Send what stands in the box, and empty it."""
-        enter, self._enter = self._enter, None
-        if enter is not None:
-            enter.cancel()
-        text, self._box.value = self._box.value, ""
-        if text and text == self.module.LEAVE_WORD:
+    def _send_text(self, text: str) -> None:
+        """Send what stood in the box."""
+        if text and text == self.kind.leave_word:
             self._leave_or_join()
         elif text and not self._tried(self.say, text):
             self._box.value = text  # nothing typed is lost
@@ -249,3 +257,16 @@ class ChatClient(ipywidgets.VBox):  # type: ignore[misc]
             self._trouble, self._unread = trouble, 0
         self.draw()
         return not trouble
+
+
+def line_at(pieces: list[str], begin: int, length: int) -> str:
+    """Return the line in which `length` characters stand, from the character `begin` of all `pieces` on.
+
+    A line ends at a newline, or at the end of a piece; what was looked for may reach over several pieces.
+    """
+    text, end = "".join(pieces), begin + length
+    ends = list(accumulate(map(len, pieces), initial=0))
+    first = max(text.rfind("\n", 0, begin) + 1, *(place for place in ends if place <= begin))
+    newline = text.find("\n", end)
+    last = min([place for place in (newline, *ends) if place >= end])
+    return text[first:last]

@@ -13,9 +13,10 @@ from typing import Any
 import ipywidgets
 
 from chatstages.i18n import _
-from chatstages.lab.chat_client import WAIT, ChatClient, Connection
+from chatstages.lab.chat_client import WAIT, ChatClient
+from chatstages.lab.connecting import Connection, client_kind, connect
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import FONT, as_html, log_html, title_html, trouble_html
+from chatstages.lab.widgets import FONT, WINDOW, as_html, log_html, title_html, trouble_html
 from chatstages.protocol.names import COLON
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind, show_address
@@ -41,6 +42,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._found: dict[tuple[EventKind, str], int] = {}  # up to which event this has been waited for
         self._present: dict[Address, int] = {}  # how often each has spoken
         self._names: dict[Address, str] = {}  # of the clients that this notebook has started
+        self._clients: dict[str, ChatClient] = {}  # these, by name
         self._trouble = ""  # why the server could not be started again
         self._port = 0  # any free one; when it is started again, the same
         self._server: BackgroundServer | None = None
@@ -51,9 +53,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         self._button = ipywidgets.Button(layout={"width": "auto", "flex": "0 0 auto"})
         self._button.on_click(lambda _button: self._stop_or_start())
         top = ipywidgets.HBox([self._title, self._button], layout={"justify_content": "space-between"})
-        super().__init__(
-            [top, self._members, self._log], layout={"flex": "2 1 24em", "min_width": "18em", "margin": "4px"}
-        )
+        super().__init__([top, self._members, self._log], layout=WINDOW)
         self.start()
 
     def __repr__(self) -> str:
@@ -73,8 +73,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
 
     def start(self) -> None:
         """Start it, or start it again on the same port. Raises OSError when the port cannot be had."""
-        if self._server is not None:
-            self._server.stop()
+        self._stop()
         with self._changed:
             self._present.clear()
         self._server = self.module.serve(port=self._port, on_event=self._on_event, **self._options)
@@ -84,17 +83,22 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         threading.Thread(target=self._draw_at_the_end, args=(self._server,), name="panel").start()
 
     def stop(self) -> None:
-        """Stop the server (within 1 s) and give the port back."""
+        """Stop the server (within 1 s) and give the port back; its clients then know that it has ended."""
+        self._stop()
+        self.draw()
+
+    def _stop(self) -> None:
         if self._server is not None:
             self._server.stop()
-        self.draw()
+        for client in self._clients.values():
+            client.disconnect()
 
     def connect(self, name: str) -> ChatClient:
         """Return a client, connected, and heard by whoever speaks next.
 
         Raises OSError when the server has ended, TimeoutError when it does not accept the client.
         """
-        client = ChatClient(name, self.module, partial(self._connect, name))
+        client = ChatClient(name, client_kind(self.module), partial(self._connect, name))
         try:
             with self._changed:
                 self._wait(
@@ -103,6 +107,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         except TimeoutError:
             client.leave()
             raise
+        self._clients[name] = client
         return client
 
     @property
@@ -117,23 +122,27 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         with self._changed:
             return list(map(self._tell, self._events))
 
-    def wait_for(self, kind: EventKind, count: int = 1, text: str = "", timeout: float = WAIT) -> None:
-        """Wait until `count` more events of `kind`, with `text` in them, have happened.
+    def wait_for(self, kind: EventKind, count: int = 1, text: str = "", timeout: float = WAIT) -> str:
+        """Wait until `count` more events of `kind`, with `text`, have happened; return the last, in words.
 
         More than when the same was last waited for, so a cell that does something and waits may be run
-        again. Raises TimeoutError after `timeout` seconds.
+        again. With a `text` (of the event or of its line in the log, so a name, too) it does not take what
+        a person types meanwhile for what it waits for. Raises TimeoutError after `timeout` seconds.
         """
 
-        def places() -> list[int]:
-            """Return behind which of all events so far such an event stands."""
-            first = self._total - len(self._events)
-            numbered = enumerate(self._events, start=first + 1)
-            return [n for n, e in numbered if n > last and e.kind == kind and text in e.text]
+        def found() -> list[tuple[int, Event]]:
+            """Return such events, and behind which of all events so far each stands."""
+            numbered = enumerate(self._events, start=self._total - len(self._events) + 1)
+            return [(n, e) for n, e in numbered if n > last and e.kind == kind and self._has(e, text)]
 
         with self._changed:
             last = self._found.get((kind, text), 0)
-            self._wait(lambda: len(places()) >= count, f"{count} × {kind} {text}".strip(), timeout)
-            self._found[kind, text] = places()[count - 1]
+            self._wait(lambda: len(found()) >= count, f"{count} × {kind} {text}".strip(), timeout)
+            self._found[kind, text], event = found()[count - 1]
+            return self._tell(event)
+
+    def _has(self, event: Event, text: str) -> bool:
+        return text in event.text or text in self._tell(event)
 
     def _wait(self, happened: Callable[[], bool], what: str, timeout: float) -> None:
         """Wait until `happened()`. The lock must be held."""
@@ -152,11 +161,10 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
     # --- what happens ---
 
     def _connect(self, name: str, **options: Any) -> Connection:
-        if self.module.NEEDS_NAME:
-            options["name"] = name
-        client: Connection = self.module.connect(self.address, **options)
+        client = connect(self.module, self.address, name, **options)
         with self._changed:
             self._names[local_address(client)] = name
+            self._changed.notify_all()  # who waits for this name finds it now
         painter.draw_soon(self)
         return client
 
@@ -201,18 +209,19 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             state = show_address(self.address) if running else _("ended")
             self._title.value = title_html(running, name, state)
             self._button.description = _("Stop") if running else _("Start")
-            members = [
-                f"<b>{as_html(self._names.get(address, show_address(address)))}</b>&nbsp;({said})"
-                for address, said in self._present.items()
-            ]
-            there = _("Connected: {n}").format(n=len(members))
-            style = f"{FONT};overflow-wrap:anywhere"
-            self._members.value = f'<div style="{style}">{there} {" ".join(members)}</div>'
+            there = _("Connected: {n}").format(n=len(self._present)) + "<br>"
+            members = "".join(self._member_html(*member) for member in self._present.items())
+            self._members.value = f'<div style="{FONT};overflow-wrap:anywhere">{there}{members}</div>'
             lines = [as_html(self._tell(event)) for event in list(self._events)[-SHOWN:]]
             if self._trouble:
                 lines.append(trouble_html(self._trouble))
             self._log.value = log_html(lines, 10)
             return len(self._log.value) + len(self._members.value)
+
+    def _member_html(self, address: Address, said: int) -> str:
+        name = as_html(self._names.get(address, show_address(address)))
+        words = _("{name} (messages: {n})").format(name=f"<b>{name}</b>", n=said)
+        return f'<span style="display:inline-block;margin-right:.8em">{words}</span>'
 
 
 def local_address(client: Connection) -> Address:

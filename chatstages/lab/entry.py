@@ -24,17 +24,19 @@ class Entry(ipywidgets.Text):  # type: ignore[misc]
         layout = {"flex": "1 1 0", "width": "auto", "min_width": "6em"}
         super().__init__(continuous_update=False, layout=layout, **options)
         self._call = on_enter
+        self._taking = threading.Lock()  # Guards _timer and the text: the page and the timer may both come.
         self._timer: threading.Timer | None = None
         self.on_msg(self._on_key)
         self.observe(self._on_text, "value")
 
     def take(self) -> None:
         """Hand on what stands in the line, and empty it: as Enter does."""
-        timer, self._timer = self._timer, None
+        with self._taking:
+            timer, self._timer = self._timer, None
+            text: str = self.value
+            self.value = ""
         if timer is not None:
             timer.cancel()
-        text: str = self.value
-        self.value = ""
         self._call(text)
 
     def _on_key(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:

@@ -10,7 +10,6 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -19,10 +18,13 @@ from chatstages import i18n, load_stage
 from chatstages.i18n import _
 from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.chat_server import ChatServer
+from chatstages.lab.connecting import client_kind, connect, read_address
 from chatstages.lab.terminal import Terminal
+from chatstages.runtime.events import Address, show_address
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
+_started: set[str] = set()  # what has ever been started
 _failed = threading.Condition()  # Guards _failures.
 _failures: list[threading.ExceptHookArgs] = []  # exceptions that ended a thread
 
@@ -43,14 +45,24 @@ def start(what: int | ModuleType, **options: Any) -> ChatServer:
     _stop(module.__name__)
     server = ChatServer(module, label, options)
     _running[module.__name__] = server.stop
+    _started.add(module.__name__)
     return server
 
 
-def join(server: ChatServer, name: str) -> ChatClient:
-    """Return a chat client of `server`, connected; one of the same name joined before leaves."""
-    key = f"{server.module.__name__}/{name}"
+def join(server: ChatServer | str | Address, name: str, stage: int | None = None) -> ChatClient:
+    """Return a chat client, connected; one of the same name and server joined before leaves.
+
+    `server` is one that was started here, or the address of any other: "127.0.0.1:31004". There the client
+    is that of `stage`: by default 4, which sends plain text, and shows what arrives and what it has sent.
+    Raises ConnectionRefusedError when no server listens there, ValueError when that is no address.
+    """
+    if isinstance(server, ChatServer) and stage is None:
+        key, join_it = f"{server.module.__name__}/{name}", partial(server.connect, name)
+    else:
+        address = server.address if isinstance(server, ChatServer) else read_address(server)
+        key, join_it = f"{show_address(address)}/{name}", partial(_join_address, address, name, stage or 4)
     _stop(key)
-    client = server.connect(name)
+    client = join_it()
     _running[key] = client.leave
     return client
 
@@ -65,7 +77,13 @@ def terminal(name: str, script: str, *arguments: object) -> Terminal:
     _stop(key)
     window = Terminal(name, script, *arguments)
     _running[key] = window.end
+    _started.add(key)
     return window
+
+
+def _join_address(address: Address, name: str, stage: int) -> ChatClient:
+    module = load_stage(stage)
+    return ChatClient(name, client_kind(module, foreign=True), partial(connect, module, address, name))
 
 
 def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.socket:
@@ -89,6 +107,22 @@ def _stop(name: str) -> None:
         _running.pop(key)()
 
 
+def attempt(action: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Call `action`, and print what came of it: the error, or that there was none.
+
+    What it has started, if that worked, is stopped by `finish`.
+    """
+    try:
+        result = action(*arguments, **options)
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        print(f"{type(error).__name__}: {reason}")
+        return
+    print(_("It works: no error."))
+    if end := getattr(result, "stop", getattr(result, "close", None)):
+        _running[f"attempt {id(result)}"] = end
+
+
 def failures(count: int = 0, timeout: float = WAIT) -> list[str]:
     """Return the exceptions that have ended a thread since this was last asked, and forget them.
 
@@ -103,14 +137,23 @@ def failures(count: int = 0, timeout: float = WAIT) -> list[str]:
 
 
 def finish() -> None:
-    """Stop everything that cells have started; raise RuntimeError if an exception has ended a thread.
+    """Stop everything that cells have started, and print that all is well.
 
-    Put it into the last cell: without it an exception in a thread goes unnoticed.
+    Raises RuntimeError if an exception has ended a thread. Put it into the last cell: without it an
+    exception in a thread goes unnoticed.
     """
-    while _running:
-        _running.popitem()[1]()
+    _stop_all()
     if failed := failures():
         raise RuntimeError(_("A thread has failed: {failures}").format(failures="; ".join(failed)))
+    # No numbers: the line is the same however often which cells were run, so it can be compared.
+    print(_("✔ Everything is stopped, and no thread has failed."))
+    if _started:
+        print(_("To chat again, run the cells again, from the one with start(…) on."))
+
+
+def _stop_all() -> None:
+    while _running:
+        _running.popitem()[1]()
 
 
 def _record(
@@ -124,13 +167,8 @@ def _record(
         previous(failure)  # the learner's own thread: its error is wanted at once, not at the end
 
 
-def _stop_with_the_kernel() -> None:
-    with suppress(RuntimeError):
-        finish()
-
-
 threading.excepthook = partial(_record, threading.excepthook)
 # When the kernel ends, Python first waits for every thread, and calls what `atexit` knows only then: a
 # server that nobody has stopped would keep the kernel alive. This list comes before (concurrent.futures,
 # whose pool would wait in the same way, is on it too, so it has to be there first).
-threading._register_atexit(_stop_with_the_kernel)  # type: ignore[attr-defined]
+threading._register_atexit(_stop_all)  # type: ignore[attr-defined]

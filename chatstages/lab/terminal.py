@@ -22,7 +22,7 @@ from chatstages.i18n import _
 from chatstages.lab.chat_client import WAIT
 from chatstages.lab.entry import Entry
 from chatstages.lab.painter import painter
-from chatstages.lab.widgets import BORDER, FONT, as_html, title_html
+from chatstages.lab.widgets import BORDER, FONT, WINDOW, as_html, title_html
 
 KEPT = 50_000  # characters of what was shown
 REST_OF_LINE = 0.2  # seconds in which the rest of a line arrives: `print` writes it in pieces
@@ -61,7 +61,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         self._button.on_click(lambda _button: self.interrupt() if self.running else self.start())
         super().__init__(
             [self._title, self._screen, ipywidgets.HBox([self._line, self._button])],
-            layout={"flex": "1 1 17em", "min_width": "15em", "margin": "4px"},
+            layout=WINDOW,
         )
         self.start()
 

@@ -14,6 +14,8 @@ import ipywidgets
 from chatstages.text import clean
 
 FONT = "font-size:var(--jp-content-font-size2,16px)"
+NARROWEST = "15em"  # in which the box of a client and its buttons have room
+WINDOW = {"min_width": "0", "margin": "4px"}  # the layout of a server and of a client; Row gives the width
 BORDER = "border:1px solid var(--jp-border-color1,#bbb);border-radius:4px"
 
 
@@ -47,15 +49,18 @@ def trouble_html(reason: str) -> str:
 
 
 def row(*widgets: ipywidgets.Widget) -> ipywidgets.Widget:
-    """Lay out servers and clients side by side, on as many lines as they need."""
+    """Lay out servers and clients side by side, three or two across; fewer where there is no room."""
     return Row(widgets)
 
 
-class Row(ipywidgets.HBox):  # type: ignore[misc]
-    """Widgets side by side, wrapped where the page ends."""
+class Row(ipywidgets.GridBox):  # type: ignore[misc]
+    """Widgets in columns of the same width. Where it can be avoided, none stands on a line of its own."""
 
     def __init__(self, widgets: tuple[ipywidgets.Widget, ...]) -> None:
-        super().__init__(widgets, layout={"flex_flow": "row wrap"})
+        across = next((columns for columns in (3, 2) if len(widgets) % columns != 1), 3)
+        # As many columns as fit, each NARROWEST or more, but at most `across`.
+        width = f"max({NARROWEST}, {100 / across - 1:.0f}%)"
+        super().__init__(widgets, layout={"grid_template_columns": f"repeat(auto-fit, minmax({width}, 1fr))"})
 
     def __repr__(self) -> str:
         return "  ".join(map(repr, self.children))

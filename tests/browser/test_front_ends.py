@@ -134,3 +134,24 @@ def test_a_question_answers(open_notebook: Open, front_end: str) -> None:
     page.page.locator("button[title='Ann, Ben and Eve']").click()
     page.page.get_by_role("status").get_by_text("✔").wait_for()
     page.picture(f"{front_end}-question")
+
+
+@pytest.mark.parametrize("front_end", ["lab"])
+@pytest.mark.parametrize(("windows", "lines"), [("s, a, b", [3]), ("a, b, c", [3]), ("s, a, b, c", [2, 2])])
+def test_no_window_stands_alone_on_a_small_screen(
+    open_notebook: Open, front_end: str, windows: str, lines: list[int]
+) -> None:
+    """At 1280 × 720, with the file browser open; and each has a box in which one can type."""
+    page = open_notebook(
+        f"row{len(windows)}.ipynb",
+        IMPORTS,
+        f"s = start(5)\na, b, c = (join(s, n) for n in ('Ann', 'Ben', 'Eve'))\nrow({windows})",
+    )
+    page.page.set_viewport_size({"width": 1280, "height": 720})
+    page.run(0, 1)
+    page.box("Ann").wait_for()
+    logs = [page.log(number).bounding_box() for number in range(sum(lines))]
+    lefts = [round(log["x"]) for log in logs]
+    assert [lefts.count(left) for left in sorted(set(lefts))] == [len(lines)] * lines[0]
+    assert all(page.box(name).bounding_box()["width"] > 100 for name in ("Ann", "Ben"))
+    page.picture(f"{front_end}-row-{len(windows)}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from ipywidgets import HTML
 
 from chatstages.lab import ChatClient, ChatServer, finish, join, row, start
 from chatstages.lab import chat_client as client_module
+from chatstages.lab.chat_client import line_at
 from tests import support
+from tests.support import STAGES
 
 
 @pytest.fixture
@@ -99,7 +103,7 @@ def test_what_cannot_be_sent_stays_in_the_box(server: ChatServer) -> None:
     ann = join(server, "Ann")
     ann.leave()
     ann._box.value = "unsent"
-    ann._send_box()
+    ann._box.take()
     assert ann._box.value == "unsent"
     assert "⚠" in ann._log.value
 
@@ -147,6 +151,15 @@ def test_a_row_lays_clients_side_by_side(server: ChatServer) -> None:
     both = row(ann, ben)
     assert both.children == (ann, ben)
     assert repr(both) == "<chat client Ann>  <chat client Ben>"
+
+
+@pytest.mark.parametrize(("windows", "across"), [(2, 3), (3, 3), (4, 2), (5, 3), (8, 3), (10, 2)])
+def test_no_window_of_a_row_stands_alone(windows: int, across: int) -> None:
+    """Four are two by two; columns in which nothing stands take no room."""
+    laid_out = row(*(HTML() for _each in range(windows)))
+    widest = {3: "32%", 2: "49%"}[across]
+    assert laid_out.layout.grid_template_columns == f"repeat(auto-fit, minmax(max(15em, {widest}), 1fr))"
+    assert windows % across != 1
 
 
 def test_exit_leaves_and_is_not_sent(server: ChatServer) -> None:
@@ -205,3 +218,62 @@ def test_what_had_not_come_back_when_one_left_is_not_taken_for_ones_own(server: 
     ann.wait_for("hi")
     ann.refresh()
     assert ann._badge.description == "1 new"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_who_is_not_connected_cannot_say_anything(stage: int) -> None:
+    """And is told so at once: after leaving, and after the server has ended; then joining helps."""
+    server = start(stage)
+    ann = join(server, "Ann")
+    ann.leave()
+    with pytest.raises(ConnectionError, match=r"Ann is not connected. Connect again with .join\(\)"):
+        ann.say("unsent")
+    server.start()
+    ann.join()
+    server.stop()
+    with pytest.raises(ConnectionError, match="Ann is not connected"):
+        ann.say("unsent")
+    assert "The server has closed the connection." in ann._log.value
+    server.start()
+    ann.join()
+    ann.say("sent")
+    assert "sent" in server.wait_for("said", text="sent")
+    finish()
+
+
+def test_waiting_returns_the_line(server: ChatServer) -> None:
+    """Whatever arrives before and after."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    for text in ("typed", "wanted: 1", "typed again"):
+        ann.say(text)
+        ben.wait_for(text)
+    assert ann.wait_for("wanted") == "wanted: 1"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text", "line"),
+    [
+        (["typed", "wan", "ted", "after"], "wanted", "wanted"),  # split
+        (["one\ntwo wanted\nthree\n"], "wanted", "two wanted"),  # coalesced
+        (["one\n", "wanted\nthree"], "wanted\n", "wanted"),
+        (["wanted"], "ant", "wanted"),
+    ],
+)
+def test_a_line_ends_at_a_newline_or_with_a_piece(pieces: list[str], text: str, line: str) -> None:
+    """It is whole, though what was looked for is only a part of it."""
+    assert line_at(pieces, "".join(pieces).find(text), len(text.rstrip("\n"))) == line
+
+
+def test_several_threads_may_speak_as_one_member() -> None:
+    """A person types while a cell speaks: each message arrives whole."""
+    server = start(5)
+    ann = join(server, "Ann")
+    texts = [letter * 3_000 for letter in "abc"] * 9
+    threads = [threading.Thread(target=ann.say, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.wait_for("said", len(threads))
+    assert {event.text for event in server.events if event.kind == "said"} == set(texts)
+    finish()

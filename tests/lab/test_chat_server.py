@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 
+from chatstages import stage3_threads
 from chatstages.faults import the_speaker_pays
 from chatstages.lab import ChatServer, finish, join, start
 from tests import support
@@ -29,9 +31,9 @@ def test_the_panel_shows_who_is_there_and_how_often_each_has_spoken(server: Chat
     ann, ben = join(server, "Ann"), join(server, "<b>Ben</b>")
     ann.say("one")
     ann.wait_for("one")
-    wait_until(server, lambda: "<b>Ann</b>&nbsp;(1)" in server._members.value)
+    wait_until(server, lambda: "<b>Ann</b> (messages: 1)" in server._members.value)
     assert "Connected: 2" in server._members.value
-    assert "&lt;b&gt;Ben&lt;/b&gt;</b>&nbsp;(0)" in server._members.value
+    assert "&lt;b&gt;Ben&lt;/b&gt;</b> (messages: 0)" in server._members.value
     ben.leave()
     wait_until(server, lambda: "Connected: 1" in server._members.value)
     assert "Ann said: one" in server._log.value
@@ -117,3 +119,27 @@ def test_a_port_taken_meanwhile_is_said_in_the_panel(server: ChatServer) -> None
     assert server.running
     server.refresh()
     assert "⚠" not in server._log.value
+
+
+def test_waiting_returns_the_line_of_the_log(server: ChatServer) -> None:
+    """So a cell prints that one, whatever has been typed since, and may wait for a name."""
+    ann, ben = join(server, "Ann"), join(server, "Ben")
+    ann.say("wanted")
+    ann.wait_for("wanted")
+    ben.say("typed afterwards")
+    ben.wait_for("typed afterwards")
+    assert server.wait_for("said", text="wanted") == "Ann said: wanted"
+    assert server.wait_for("joined", text="Ben") == "Ben joined"
+    assert server.wait_for("said", text="typed") == "Ben said: typed afterwards"
+
+
+def test_a_module_need_not_state_what_its_client_can_do() -> None:
+    """Then it does not receive, needs no name, and may send any number of messages."""
+    module = ModuleType("mine")
+    module.serve, module.connect = stage3_threads.serve, stage3_threads.connect  # type: ignore[attr-defined]
+    server = start(module)
+    ann = join(server, "Ann")
+    for text in ("one", "two"):
+        ann.say(text)
+        assert server.wait_for("said", text=text) == f"Ann said: {text}"
+    finish()

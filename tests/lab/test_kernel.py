@@ -40,6 +40,14 @@ class FrontEnd:
         self._until(lambda: self._printed.endswith("}\n"), "the names of the widgets")
         self._ids: dict[str, str] = json.loads(self._printed)
 
+    def run(self, code: str) -> None:
+        """Run a cell, and do not wait for its end."""
+        self._client.execute(code)
+
+    def wait_until_printed(self, text: str) -> None:
+        """Wait until the last that cells have printed is `text`."""
+        self._until(lambda: self._printed.endswith(text), repr(text))
+
     def tell(self, widget: str, **data: Any) -> None:
         """Send a message to `widget`."""
         content = {"comm_id": self._ids[widget], "data": data}
@@ -87,7 +95,7 @@ def test_a_person_types_leaves_comes_back_and_stops_the_server(front_end: FrontE
     front_end.tell("box", method="custom", content={"event": "submit"})
     front_end.tell("box", method="update", state={"value": "typed <here>"}, buffer_paths=[])
     front_end.wait_for("log", "value", "typed &lt;here&gt;")
-    front_end.wait_for("members", "value", "<b>Ann</b>&nbsp;(1)")
+    front_end.wait_for("members", "value", "<b>Ann</b> (messages: 1)")
     front_end.tell("box", method="update", state={"value": "clicked"}, buffer_paths=[])
     front_end.click("send")
     front_end.wait_for("log", "value", "clicked")
@@ -99,3 +107,17 @@ def test_a_person_types_leaves_comes_back_and_stops_the_server(front_end: FrontE
     front_end.click("stop")
     front_end.wait_for("panel", "value", "ended")
     front_end.wait_for("title", "value", "not connected")
+
+
+def test_what_is_typed_while_a_cell_waits_does_not_disturb_it(front_end: FrontEnd) -> None:
+    """The cell prints what it has waited for, and what was typed is sent, too."""
+    front_end.run(
+        "import threading\n"
+        "threading.Timer(0.2, ann.say, ['said by the cell']).start()\n"
+        "print(server.wait_for('said', text='by the cell'))"
+    )
+    front_end.tell("box", method="custom", content={"event": "submit"})
+    front_end.tell("box", method="update", state={"value": "typed meanwhile"}, buffer_paths=[])
+    front_end.wait_for("log", "value", "typed meanwhile")
+    front_end.wait_for("log", "value", "said by the cell")
+    front_end.wait_until_printed("Ann said: said by the cell\n")

@@ -92,6 +92,17 @@ def test_a_server_that_accepts_nobody_more_is_no_endless_wait(monkeypatch: pytes
         join(server, "Ben")
 
 
+def test_the_last_cell_says_that_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the same words however much was started, so that they can be compared; and how to chat again."""
+    join(start(4), "Ann")
+    finish()
+    first = capsys.readouterr().out
+    finish()
+    assert capsys.readouterr().out == first
+    assert first.startswith("✔ Everything is stopped, and no thread has failed.\n")
+    assert "start(…)" in first
+
+
 def raise_in_a_thread() -> None:
     """Let a thread end with an exception."""
     thread = threading.Thread(target=lambda: 1 / 0)

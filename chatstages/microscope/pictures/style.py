@@ -33,20 +33,7 @@ NIGHT = DARK | {
 RULES = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
-def variables(colours: dict[str, str]) -> str:
-    """Return a palette as CSS variables."""
-    return "".join(f"--{name}:{colour};" for name, colour in colours.items())
-
-
-# The system's choice first; then what JupyterLab and VS Code say about their own pages, which may differ.
-STYLE = (
-    f".cs-scope{{{variables(DAY)}}}"
-    f"@media(prefers-color-scheme:dark){{.cs-scope{{{variables(NIGHT)}}}}}"
-    f"[data-jp-theme-light=true] .cs-scope,.vscode-light .cs-scope"
-    f"{{{variables(DAY)}--back:var(--jp-layout-color0,#fff)}}"
-    f"[data-jp-theme-light=false] .cs-scope,.vscode-dark .cs-scope"
-    f"{{{variables(NIGHT)}--back:var(--jp-layout-color0,#16181d)}}"
-) + RULES
+STYLE = svg.theme("cs-scope", DAY, NIGHT) + RULES
 
 
 class Picture:
