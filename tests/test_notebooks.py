@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from tests.support import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
-LANGUAGE = re.compile(r'speak\("(zh_CN|en)"\)')  # the one cell in which the languages differ
+WIDTH = 88  # characters of a line: more would wrap
+LESSON = 45  # minutes
+LANGUAGE = re.compile(r'speak\("(zh_CN|en)"\)')
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.relative_to(FOLDER).as_posix())
 
@@ -37,15 +40,30 @@ def test_there_are_notebooks_in_both_languages() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda p: str(p.name))
 def test_the_languages_have_the_same_cells(path: Path) -> None:
-    """The same structure, and the same code but for the name of the language."""
+    """The same structure, and the same code but for what people read: strings and comments."""
     english, chinese = read(path).cells, read(FOLDER / "zh" / path.name).cells
     assert [cell.cell_type for cell in english] == [cell.cell_type for cell in chinese]
     for ours, theirs in zip(english, chinese, strict=True):
         if ours.cell_type == "code":
-            assert LANGUAGE.sub("", ours.source) == LANGUAGE.sub("", theirs.source)
+            assert without_words(ours.source) == without_words(theirs.source)
         else:
             assert headings(ours.source) == headings(theirs.source)
         assert ours.metadata == theirs.metadata
+
+
+def without_words(code: str) -> str:
+    """Return `code` as a tree in which every string is empty; of a script, its name."""
+    magic, code = re.match(r"((?:%%[^\n]*\n)?)(.*)", code, re.DOTALL).groups()  # type: ignore[union-attr]
+    if magic.startswith("%%writefile"):
+        return magic
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
+            node.value = ""
+        for name, field in ast.iter_fields(node):
+            if isinstance(node, ast.JoinedStr) and name == "values":
+                node.values = [each for each in field if isinstance(each, ast.FormattedValue)]
+    return magic + ast.unparse(tree)
 
 
 def headings(markdown: str) -> list[int]:
@@ -94,9 +112,53 @@ def test_the_last_cell_stops_everything(path: Path) -> None:
 
 @every_notebook
 def test_cells_are_short_and_explained(path: Path) -> None:
-    """At most 20 lines a cell; never more than three cells of code in a row."""
+    """At most 20 lines a cell but for whole scripts; never more than three cells of code in a row."""
     notebook = read(path)
-    assert all(len(cell.source.splitlines()) <= 20 for cell in code_cells(notebook))
+    cells = [cell.source for cell in code_cells(notebook)]
+    assert all(len(cell.splitlines()) <= 20 for cell in cells if not cell.startswith("%%writefile"))
+    assert max(len(line) for cell in cells for line in cell.splitlines()) <= WIDTH
     kinds = "".join(cell.cell_type[0] for cell in notebook.cells)
     assert "cccc" not in kinds
     assert kinds.startswith("m")
+
+
+@every_notebook
+def test_a_script_is_the_one_of_the_examples(path: Path) -> None:
+    """So it is tested there; in the notebook's language."""
+    examples = ROOT / "examples" / path.parent.relative_to(FOLDER)
+    for cell in code_cells(read(path)):
+        if match := re.match(r"%%writefile (\w+\.py)\n", cell.source):
+            assert cell.source[match.end() :] + "\n" == (examples / match[1]).read_text(encoding="utf-8")
+
+
+def test_every_script_of_the_examples_is_in_a_notebook() -> None:
+    """Whoever works through the notebooks has written all of them."""
+    for language in ("", "zh"):
+        cells = [
+            cell.source for path in (FOLDER / language).glob("*.ipynb") for cell in code_cells(read(path))
+        ]
+        written = {match[1] for cell in cells if (match := re.match(r"%%writefile (\w+\.py)\n", cell))}
+        assert written == {path.name for path in (ROOT / "examples" / language).glob("*.py")}
+
+
+@every_notebook
+def test_every_section_has_its_minutes(path: Path) -> None:
+    """In the metadata of the cell that begins with its heading; all together one lesson at most."""
+    cells = [cell for cell in read(path).cells if cell.cell_type == "markdown"]
+    sections = [cell for cell in cells if re.search(r"^## ", cell.source, re.MULTILINE)]
+    assert all(cell.source.startswith("## ") for cell in sections)
+    assert all(headings(cell.source).count(2) == 1 for cell in sections)
+    minutes = [cell.metadata["chatstages"]["minutes"] for cell in sections]
+    assert all(isinstance(each, int) and each > 0 for each in minutes)
+    assert sum(minutes) <= LESSON
+
+
+@every_notebook
+def test_a_notebook_says_what_to_do(path: Path) -> None:
+    """When one is lost, where the words are, and what one can now build."""
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    lost, now = (
+        ("**跟不上了？**", "**现在你能") if path.parent.name == "zh" else ("**Lost?**", "**You can now")
+    )
+    for needed in (lost, now, "(glossary.md)"):
+        assert needed in text

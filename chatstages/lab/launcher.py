@@ -21,7 +21,7 @@ def shipped_notebooks() -> Path:
 
 
 def notebooks_to_work_in() -> Path:
-    """Return a folder of copies of the notebooks, which the learner may write to.
+    """Return a folder of copies of the notebooks, and the pages beside them, for the learner to write to.
 
     What the cells have shown is left out of a copy: whoever is to predict must not see the answer. A copy
     that the learner has changed is left alone; others follow the package. Raises OSError where the
@@ -32,9 +32,9 @@ def notebooks_to_work_in() -> Path:
     copies.mkdir(exist_ok=True)
     record = copies / ".copied.json"  # the digest of each copy as it was made
     digests = json.loads(record.read_text()) if record.exists() else {}
-    for source in shipped.rglob("[0-9][0-9]_*.ipynb"):
-        name = source.relative_to(shipped)
-        copy, text = copies / name, without_output(source.read_text(encoding="utf-8"))
+    for source in [*shipped.rglob("[0-9][0-9]*_*.ipynb"), *shipped.rglob("*.md")]:
+        name, text = source.relative_to(shipped), source.read_text(encoding="utf-8")
+        copy, text = copies / name, without_output(text) if source.suffix == ".ipynb" else text
         if copy.exists() and digest(copy.read_text(encoding="utf-8")) != digests.get(str(name)):
             continue
         copy.parent.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def digest(text: str) -> str:
 def find_notebook(folder: Path, language: str, stage: int | None = None) -> Path | None:
     """Return the notebook of `stage`, or the first one; None where there is none."""
     places = [folder / "zh", folder] if language == "zh_CN" else [folder]
-    pattern = "[0-9][0-9]_*.ipynb" if stage is None else f"{stage:02}_*.ipynb"
+    pattern = "[0-9][0-9]*_*.ipynb" if stage is None else f"{stage:02}*_*.ipynb"
     found = [notebook for place in places for notebook in sorted(place.glob(pattern))]
     return found[0] if found else None
 

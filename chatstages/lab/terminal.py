@@ -51,7 +51,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         self._forgotten = 0  # characters that had to make room
         self._found: dict[str, int] = {}  # up to where in all that was shown a text has been found
         self._reading = False  # whether more may still be shown
-        self._process: subprocess.Popen[bytes]
+        self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
         self._title = ipywidgets.HTML()
@@ -73,7 +73,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
     @property
     def running(self) -> bool:
         """Whether the script runs."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def text(self) -> str:
@@ -84,14 +84,11 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
     def start(self) -> None:
         """Run the script, from its beginning. Raises FileNotFoundError where there is none."""
         if not Path(self._command[0]).is_file():
-            reason = _(
-                "There is no {script} in this folder. Run the cell that writes it (%%writefile) first."
-            )
+            reason = _("There is no {script} here. Run the cell that writes it (%%writefile) first.")
             raise FileNotFoundError(reason.format(script=self._command[0]))
-        if self._reader is not None:
-            self.end()
+        self.end()
         self._show(f"$ python {' '.join(self._command)}\n")
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-u", *self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -100,19 +97,21 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
             env=os.environ | {"PYTHONUTF8": "1"},
             **APART,
         )
-        self._reading = True
-        self._reader = threading.Thread(
-            target=self._read, args=(self._process,), name=f"terminal {self.name}"
-        )
+        with self._changed:
+            self._process, self._reading = process, True
+        self._reader = threading.Thread(target=self._read, args=(process,), name=f"terminal {self.name}")
         self._reader.start()
 
     def type(self, line: str = "") -> None:
         """Type `line`, and press Enter. Raises BrokenPipeError when the script has ended."""
-        stdin = self._process.stdin
-        if stdin is None or stdin.closed or not self.running:
-            raise BrokenPipeError(_("{name}: the script has ended.").format(name=self.name))
-        self._show(f"{line}\n")
-        stdin.write(f"{line}\n".encode())
+        assert self._process is not None
+        assert self._process.stdin is not None
+        if self._reading:
+            self._show(f"{line}\n")
+        try:
+            self._process.stdin.write(f"{line}\n".encode())
+        except (OSError, ValueError):  # ValueError: the reading thread has closed it
+            raise BrokenPipeError(_("{name}: the script has ended.").format(name=self.name)) from None
 
     def wait_for(self, text: str, timeout: float = WAIT) -> str:
         """Wait until the window has shown `text`, once more than when it was last waited for.
@@ -139,19 +138,20 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
 
     def interrupt(self) -> None:
         """Press Ctrl-C (on Windows Ctrl-Break)."""
-        if self.running:
+        if self._process is not None and self.running:
             self._show("^C\n")
             self._process.send_signal(CTRL_C)
 
     def end(self) -> None:
         """End the script, by Ctrl-C, or by force where that does not help within two seconds."""
+        if self._process is None or self._reader is None:
+            return
         self.interrupt()
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        if self._reader is not None:
-            self._reader.join()
+        self._reader.join()
 
     def refresh(self) -> None:
         """Draw again, for front ends that do not show what changes in the background."""
@@ -197,7 +197,8 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         """Show the newest state. Any thread may call; returns the number of characters sent."""
         with self._changed:  # held to the end, so that no older picture overtakes a newer one
             running = self.running
-            state = "" if running else _("ended, exit status {n}").format(n=self._process.returncode)
+            status = None if self._process is None else self._process.returncode
+            state = "" if status is None else _("ended, exit status {n}").format(n=status)
             self._title.value = title_html(running, self.name, state)
             self._screen.value = screen_html(self._text)
             self._button.description = _("Ctrl-C") if running else _("Run again")
