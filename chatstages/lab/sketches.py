@@ -46,7 +46,7 @@ def connections() -> Rich:
             shapes.append(label(left - WIRE / 2, 38, _("connection"), "middle"))
     about = _("Ann and Ben are each connected to the server, and not to each other. Bytes go both ways.")
     width = 2 * EDGE + 3 * PROGRAM + 2 * WIRE
-    return picture(_("Connections"), about, " ⇄ ".join(programs), shapes, width, 100)
+    return picture(_("Who is connected to whom"), about, " ⇄ ".join(programs), shapes, width, 100)
 
 
 def offsets() -> Rich:
