@@ -15,8 +15,9 @@ Every cell may be run again, and all of them: what a cell had started before is 
 
 from chatstages.lab.chat_client import ChatClient
 from chatstages.lab.chat_server import ChatServer
+from chatstages.lab.comparison import compare
 from chatstages.lab.quiz import ask
-from chatstages.lab.reading import compare, source
+from chatstages.lab.reading import source
 from chatstages.lab.rig import failures, finish, join, silent_reader, speak, start
 from chatstages.lab.widgets import row
 

@@ -58,8 +58,8 @@ MISTAKES = [
     ]),
     (a_pool_that_blocks, 4, "handle", []),
     (a_pool_that_blocks, 4, "accept_clients", [
-        '"""Accept clients', "with ThreadPoolExecutor(", "conn.settimeout(", "with group.lock:", "group.members[conn] =",
-        "group.on_event(", "# The mistake", "# client waits", "pool.submit(",
+        '"""Accept clients', "with ThreadPoolExecutor(", "conn.settimeout(", "with group.lock:",
+        "group.members[conn] =", "group.on_event(", "# The mistake", "# client waits", "pool.submit(",
     ]),
 ]  # fmt: skip
 
