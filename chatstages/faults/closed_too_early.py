@@ -54,7 +54,8 @@ def accept_clients(server: socket.socket, on_event: Callable[[Event], None]) -> 
             conn, address = server.accept()  # after `stop` it raises Stopped
             thread = Thread(target=handle, args=(conn, address, on_event))
             threads = [t for t in threads if t.is_alive()]  # else the list grows
-            conn.close()  # the mistake: it is the other thread's by now
+            # The mistake: the other thread uses it.
+            conn.close()
             try:
                 thread.start()
                 threads.append(thread)

@@ -29,7 +29,8 @@ def handle(
         on_event(Event("joined", address))
         while True:
             data = conn.recv(RECV_SIZE)
-            if text := data.decode():  # the mistake: it may end inside a character
+            # The mistake: it may cut a character.
+            if text := data.decode():
                 on_event(Event("said", address, text))
             if not data:
                 break  # the client has closed its side

@@ -39,7 +39,8 @@ class Group:
 
     def broadcast(self, text: str) -> None:
         """Send `text` to every member. Any thread may call."""
-        with self.lock:  # the mistake: held while `sendall` blocks, so everybody waits
+        # The mistake: `sendall` may block, and everybody waits for the lock.
+        with self.lock:
             for conn in self.members:
                 if conn.stopped:
                     return  # the server ends

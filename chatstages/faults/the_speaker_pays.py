@@ -40,7 +40,7 @@ class Group:
         for conn, address in members:
             if conn.stopped:
                 return  # the server ends
-            # The mistake: when it fails, the speaker's thread gets the error.
+            # The mistake: the speaker gets the error.
             conn.sendall(text.encode(errors="replace"))
 
 

@@ -20,7 +20,7 @@ from chatstages.lab.widgets import BORDER
 
 CONTEXT = 3  # lines that are the same, shown before and after those that differ
 SIMILAR = 0.5  # from here on, lines are two versions of one line (0: nothing in common, 1: the same)
-WORD = re.compile("[\u3400-\u9fff]|\\w+|\\s+|.")
+WORD = re.compile("[\u3400-\u9fff]|\\w+| {4}|\\s+|.")  # an indentation is several
 
 REMOVED, ADDED = "229,83,75", "46,160,67"  # red, green; a sign says it, too
 LINE = "height:1.4em;line-height:1.4em"
@@ -32,7 +32,7 @@ def compare(old: Code, new: Code) -> Rich:
     before, after, names = read(old), read(new), (name(old), name(new))
     plain = unified_diff(before, after, *names, lineterm="", n=CONTEXT)
     sides = zip(*map(draw, pairs(before, after)), strict=True)
-    head = "".join(f'<th style="{CELL};padding:4px 8px">{escape(title)}</th>' for title in names)
+    head = "".join(f'<th style="{CELL};padding:4px">{escape(title)}</th>' for title in names)
     body = "".join(f'<td style="{CELL}">{column(lines)}</td>' for lines in sides)
     style = f"width:100%;table-layout:fixed;border-collapse:collapse;{BORDER}"
     return Rich(
@@ -44,7 +44,8 @@ def compare(old: Code, new: Code) -> Rich:
 def column(lines: tuple[str, ...]) -> str:
     """Return one side; its lines are all as wide as the longest."""
     inner = f'<div style="width:max-content;min-width:100%">{"".join(lines)}</div>'
-    return f'<pre tabindex="0" style="{LISTING}">{inner}</pre>'
+    small = "font-size:calc(var(--jp-code-font-size,13px) - 1px)"  # there are two of them
+    return f'<pre tabindex="0" style="{LISTING};padding:4px;{small}">{inner}</pre>'
 
 
 class Pair(NamedTuple):

@@ -38,16 +38,16 @@ Raised = list[BaseException]
 
 # What each has of its own, function by function. All else is a copy of the stage.
 MISTAKES = [
-    (decoded_in_pieces, 2, "handle", ["data = conn.recv(RECV_SIZE)", "if text := data.decode():"]),
+    (decoded_in_pieces, 2, "handle", ["data = conn.recv(RECV_SIZE)", "# The mistake", "if text := data."]),
     (decoded_in_pieces, 2, "handle_one", []),
     (closed_too_early, 3, "handle", ["with conn:"]),
-    (closed_too_early, 3, "accept_clients", ["conn.close()"]),
+    (closed_too_early, 3, "accept_clients", ["# The mistake", "conn.close()"]),
     (the_speaker_pays, 4, "Group", ["# The mistake", "conn.sendall("]),
     (the_speaker_pays, 4, "handle", ["for text", "group.on_event(", "group.broadcast(", "group.on_event("]),
     (the_speaker_pays, 4, "accept_clients", []),
     (sending_under_the_lock, 4, "handle", ["conn.setsockopt("]),
     (sending_under_the_lock, 4, "Group", [
-        "with self.lock:", "for conn in self.members:", "if conn.stopped:", "return", "conn.sendall(",
+        "# The mistake", "for conn in self.members:", "if conn.stopped:", "return", "conn.sendall(",
     ]),
     (sending_under_the_lock, 4, "accept_clients", [
         "# The thread that blocks", "# even this server", "for conn in list(group.members):",
