@@ -85,12 +85,15 @@ format: .venv/dev.done ## put the code into shape
 	$(BIN)/ruff format --line-length 88 $(LEARNERS_READ)
 
 # What Python's argparse says is in a catalogue of its own, kept by hand.
-translations: .venv/dev.done ## bring the catalogue up to date with the sentences in the code
+translations: .venv/dev.done ## bring the catalogues up to date with the sentences, docstrings and comments in the code
 	@mkdir -p build
 	$(BIN)/pybabel --quiet extract --no-location --sort-output -o build/chatstages.pot chatstages
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap \
 	  -D chatstages -i build/chatstages.pot -d chatstages/i18n
-	$(BIN)/pybabel --quiet compile -D "chatstages argparse" -d chatstages/i18n
+	$(BIN)/pybabel --quiet extract --no-location -F pyproject.toml -o build/sources.pot chatstages
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap \
+	  -D sources -i build/sources.pot -d chatstages/i18n
+	$(BIN)/pybabel --quiet compile -D "chatstages sources argparse" -d chatstages/i18n
 
 constraints: .venv/dev.done ## write down the versions that this environment has
 	$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt

@@ -8,8 +8,6 @@ The fix: one pool for the whole server. With workers that block on one client ea
 that is a trap: see `a_pool_that_blocks`. Stage 5 has what holds.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -34,7 +32,7 @@ def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
     group = Group(on_event)
     with ExitStack() as pools:
         while True:
-            conn, address = server.accept()
+            conn, address = server.accept()  # after `stop` it raises Stopped
             # The mistake: a pool made here is this client's own.
             pool = pools.enter_context(ThreadPoolExecutor(MAX_WORKERS, "handler"))
             pool.submit(handle, conn, address, group)

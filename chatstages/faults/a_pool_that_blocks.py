@@ -9,17 +9,16 @@ The fix: a worker must not wait for one client, but for all of its clients at on
 (`stage5_pool.worker`).
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 from chatstages.faults.serving import server_of
-from chatstages.runtime import Address, Event, Hook, StoppableSocket
+from chatstages.runtime import Event, Hook, StoppableSocket
 from chatstages.stage4_broadcast import (
     ECHOES,
     LEAVE_WORD,
     NEEDS_NAME,
     TIMEOUT,
+    Address,
     Group,
     connect,
     receive,
@@ -31,7 +30,7 @@ MAX_WORKERS = 2
 
 
 def handle(conn: StoppableSocket, address: Address, group: Group) -> None:
-    """Receive from one member, until it leaves."""
+    """Receive from one member until it leaves, and broadcast what it says."""
     with conn:
         try:
             for text in receive(conn):
@@ -48,11 +47,11 @@ def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
     group = Group(on_event)
     with ThreadPoolExecutor(MAX_WORKERS, "handler") as pool:
         while True:
-            conn, address = server.accept()
+            conn, address = server.accept()  # after `stop` it raises Stopped
             conn.settimeout(TIMEOUT)
             with group.lock:
                 group.members[conn] = address
-            on_event(Event("joined", address))
+            group.on_event(Event("joined", address))
             # The mistake: this worker is taken until its client leaves. The third
             # client waits in the queue of the pool.
             pool.submit(handle, conn, address, group)

@@ -8,14 +8,19 @@ The fix: an error belongs to the member on which it happens, and a leaver is tak
 the list (`stage4_broadcast.Group`).
 """
 
-from __future__ import annotations
-
-import socket
 from threading import Lock, Thread
 
 from chatstages.faults.serving import server_of
-from chatstages.runtime import Address, Event, Hook, StoppableSocket
-from chatstages.stage4_broadcast import ECHOES, LEAVE_WORD, NEEDS_NAME, connect, receive
+from chatstages.runtime import Event, Hook, StoppableSocket
+from chatstages.stage4_broadcast import (
+    ECHOES,
+    LEAVE_WORD,
+    NEEDS_NAME,
+    TIMEOUT,
+    Address,
+    connect,
+    receive,
+)
 
 __all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "Group", "connect", "serve"]
 
@@ -23,43 +28,52 @@ __all__ = ["ECHOES", "LEAVE_WORD", "NEEDS_NAME", "Group", "connect", "serve"]
 class Group:
     """The members of the chat."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Hook) -> None:
+        self.on_event = on_event
         self.lock = Lock()  # Guards members.
-        self.members: list[socket.socket] = []
+        self.members: dict[StoppableSocket, Address] = {}
 
     def broadcast(self, text: str) -> None:
         """Send `text` to every member. Any thread may call."""
         with self.lock:
-            members = list(self.members)  # a copy: others join
-        for conn in members:
-            # The mistake: it may fail, and not by the speaker's fault.
-            conn.sendall(text.encode())
+            members = list(self.members.items())  # a copy: others join and leave
+        for conn, address in members:
+            if conn.stopped:
+                return  # the server ends
+            # The mistake: the speaker gets the error.
+            conn.sendall(text.encode(errors="replace"))
 
 
-def handle(conn: socket.socket, address: Address, group: Group, on_event: Hook) -> None:
+def handle(conn: StoppableSocket, address: Address, group: Group) -> None:
     """Receive from one member until it leaves, and broadcast what it says."""
     with conn:
+        conn.settimeout(TIMEOUT)  # for sendall; recv of a StoppableSocket ignores it
         with group.lock:
-            group.members.append(conn)
-        on_event(Event("joined", address))
+            group.members[conn] = address
+        group.on_event(Event("joined", address))
         for text in receive(conn):
-            on_event(Event("said", address, text))
+            group.on_event(Event("said", address, text))
             group.broadcast(text)
-    on_event(Event("left", address))  # and another: nobody takes it off the list
+    group.on_event(Event("left", address))  # and another: it stays a member
 
 
 def accept_clients(server: StoppableSocket, on_event: Hook) -> None:
     """Accept clients, a thread for each, until the server is stopped."""
-    group = Group()
+    group = Group(on_event)
     threads: list[Thread] = []
     try:
         while True:
-            conn, address = server.accept()
-            threads.append(Thread(target=handle, args=(conn, address, group, on_event)))
-            threads[-1].start()
+            conn, address = server.accept()  # after `stop` it raises Stopped
+            thread = Thread(target=handle, args=(conn, address, group))
+            threads = [t for t in threads if t.is_alive()]  # else the list grows
+            try:
+                thread.start()
+                threads.append(thread)
+            except RuntimeError:
+                conn.close()  # the system gives no more threads
     finally:
         for thread in threads:
-            thread.join()
+            thread.join()  # after `stop`, its recv returns b""
 
 
 serve = server_of(accept_clients)

@@ -17,8 +17,9 @@ Every cell may be run again, and all of them: what a cell had started before is 
 
 from chatstages.lab.chat_client import ChatClient
 from chatstages.lab.chat_server import ChatServer
+from chatstages.lab.comparison import compare
 from chatstages.lab.quiz import ask
-from chatstages.lab.reading import compare, source
+from chatstages.lab.reading import source
 from chatstages.lab.rig import attempt, failures, finish, join, silent_reader, speak, start, terminal
 from chatstages.lab.sketches import sketch
 from chatstages.lab.terminal import Terminal, free_port

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from difflib import ndiff
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +34,57 @@ FAULTS = [
     the_speaker_pays,
 ]
 Raised = list[BaseException]
+
+
+# What each has of its own, function by function. All else is a copy of the stage.
+MISTAKES = [
+    (decoded_in_pieces, 2, "handle", ["data = conn.recv(RECV_SIZE)", "# The mistake", "if text := data."]),
+    (decoded_in_pieces, 2, "handle_one", []),
+    (closed_too_early, 3, "handle", ["with conn:"]),
+    (closed_too_early, 3, "accept_clients", ["# The mistake", "conn.close()"]),
+    (the_speaker_pays, 4, "Group", ["# The mistake", "conn.sendall("]),
+    (the_speaker_pays, 4, "handle", ["for text", "group.on_event(", "group.broadcast(", "group.on_event("]),
+    (the_speaker_pays, 4, "accept_clients", []),
+    (sending_under_the_lock, 4, "handle", ["conn.setsockopt("]),
+    (sending_under_the_lock, 4, "Group", [
+        "# The mistake", "for conn in self.members:", "if conn.stopped:", "return", "conn.sendall(",
+    ]),
+    (sending_under_the_lock, 4, "accept_clients", [
+        "# The thread that blocks", "# even this server", "for conn in list(group.members):",
+        "with suppress(OSError):", "conn.shutdown(",
+    ]),
+    (a_pool_for_each, 4, "accept_clients", [
+        '"""Accept clients', "with ExitStack()", "# The mistake", "pool = pools.", "pool.submit(",
+    ]),
+    (a_pool_that_blocks, 4, "handle", []),
+    (a_pool_that_blocks, 4, "accept_clients", [
+        '"""Accept clients', "with ThreadPoolExecutor(", "conn.settimeout(", "with group.lock:",
+        "group.members[conn] =", "group.on_event(", "# The mistake", "# client waits", "pool.submit(",
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "stage", "name", "mistake"), MISTAKES)
+def test_a_fault_is_its_stage_but_for_the_mistake(
+    fault: ModuleType, stage: int, name: str, mistake: list[str]
+) -> None:
+    """So that a comparison of the two shows the mistake, and nothing else."""
+    before, after = (inspect.getsource(getattr(each, name)).splitlines() for each in (STAGES[stage], fault))
+    own = [line[1:].strip() for line in ndiff(before, after) if line.startswith("+")]
+    assert len(own) == len(mistake), own
+    assert all(line.startswith(start) for line, start in zip(own, mistake, strict=True)), own
+
+
+def test_every_copy_of_a_fault_is_compared() -> None:
+    """None of their functions and classes is left out."""
+    written = {
+        (fault.__name__, name)
+        for fault in FAULTS
+        for name, thing in vars(fault).items()
+        if getattr(thing, "__module__", "") == fault.__name__
+    }
+    compared = {(fault.__name__, name) for fault, _stage, name, _mistake in MISTAKES}
+    assert written == compared
 
 
 @pytest.fixture
