@@ -99,6 +99,15 @@ def connections_of(
     return found
 
 
+def under_way(recording: Recording) -> dict[str, OngoingCall]:
+    """Return, by thread, the sends that have not ended, and the recvs whose bytes have been sent."""
+    lines = take_snapshot(recording).connections
+    arriving = {line.other.label for line in lines if line.other and line.in_flight}
+    arriving |= {line.one.label for line in lines if line.in_flight_back}
+    calls = recording.ongoing_calls
+    return {t: c for t, c in calls.items() if c.kind == "send" or (c.kind == "recv" and c.thing in arriving)}
+
+
 class History:
     """The snapshots of a recording: one for the end of each event."""
 

@@ -180,7 +180,7 @@ class Recorder:
         """Track `watched` from now on, which was made at `location`."""
         file, line, _function = location
         label = self._label(what)
-        facts["maker"] = facts.get("maker") or self._local_label()
+        facts["maker"] = facts.get("maker") or self.label_here()
         thing = self.recording.new_thing(what, label, file=file, line=line, name=name, **facts)
         key, everything = id(watched), self._tracked
         tracked = everything[key] = TrackedObject(
@@ -197,7 +197,7 @@ class Recorder:
         tracked.ref = weakref.ref(watched, lambda _ref: self._forget(key, tracked))
         self._tracked[key] = tracked
 
-    def _local_label(self) -> str:
+    def label_here(self) -> str:
         """Return the label of the calling thread, "" where it has none yet."""
         state = getattr(self._local, "state", None)
         return state.label if state is not None else ""
