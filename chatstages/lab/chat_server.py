@@ -16,6 +16,7 @@ from chatstages.i18n import _
 from chatstages.lab.chat_client import WAIT, ChatClient, Connection
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, as_html, log_html, title_html, trouble_html
+from chatstages.microscope.model.naming import name_client
 from chatstages.protocol.names import COLON
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind, show_address
@@ -157,6 +158,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         client: Connection = self.module.connect(self.address, **options)
         with self._changed:
             self._names[local_address(client)] = name
+        name_client(local_address(client), name)
         painter.draw_soon(self)
         return client
 

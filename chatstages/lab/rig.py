@@ -19,6 +19,7 @@ from chatstages import i18n, load_stage
 from chatstages.i18n import _
 from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.chat_server import ChatServer
+from chatstages.microscope.model.naming import name_client
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
 _running: dict[str, Callable[[], object]] = {}  # how to stop what cells have started, by its name
@@ -65,6 +66,7 @@ def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.soc
     sock.settimeout(CONNECT_TIMEOUT)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     sock.connect(server.address)
+    name_client(sock.getsockname()[:2], name)
     _running[key] = sock.close
     return sock
 

@@ -69,7 +69,11 @@ class Snapshot(NamedTuple):
 def take_snapshot(recording: Recording) -> Snapshot:
     """Return the present. Its cost does not depend on the number of events."""
     things, calls = recording.things, recording.ongoing_calls
-    threads = [t for t in things.values() if t.what == "thread" and (not t.closed or t.label in calls)]
+    threads = [
+        thing
+        for thing in things.values()
+        if thing.what == "thread" and thing.is_of_program and (not thing.closed or thing.label in calls)
+    ]
     counts = {t.label: (t.sent, t.received) for t in things.values() if t.what == "socket" and not t.closed}
     return Snapshot(recording.now(), threads, calls, recording.holders, connections_of(things, counts, calls))
 
@@ -177,7 +181,9 @@ def thread_lifetimes(events: list[TraceEvent], things: dict[str, Thing]) -> dict
         begin, end = found.get(event.thread, (event.began, FOREVER))
         found[event.thread] = min(begin, event.began), event.ended if event.kind == "run" else end
     return {
-        label: found[label] for label, thing in things.items() if label in found and thing.what == "thread"
+        label: found[label]
+        for label, thing in things.items()
+        if label in found and thing.what == "thread" and thing.is_of_program
     }
 
 

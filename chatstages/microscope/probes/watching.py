@@ -18,7 +18,6 @@ from chatstages.microscope.probes.subclasses import Subclasses
 from chatstages.microscope.probes.threads import Threads
 from chatstages.microscope.probes.traffic import Traffic
 
-
 SETTLE = 0.5  # seconds; a send that takes longer is blocked, and that is what there is to see
 PAUSE = 0.001  # seconds between two looks
 
