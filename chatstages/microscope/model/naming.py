@@ -15,6 +15,8 @@ from chatstages.i18n import _
 from chatstages.microscope.model.recording import OngoingCall, Recording, Thing, TraceEvent, names_of_clients
 from chatstages.text import one_line
 
+MOST_CLIENTS = 3  # that the name of a thread names
+
 
 def name_client(address: tuple[str, int], name: str) -> None:
     """Call the client whose socket has this address `name` in all recordings. Any thread may call."""
@@ -49,11 +51,17 @@ def role(recording: Recording, thread: Thing, accepts: bool) -> str:
     if thread.label == "main":
         return _("this notebook") if is_cell(thread.file) else ""
     own, served = clients_at(recording, thread)
-    if own and not served:
-        return _("{client}, receiving").format(client=one_line(_(", ").join(own)))
-    if served and not accepts:
-        return _("server, for {client}").format(client=one_line(_(", ").join(served)))
-    return _("server") if served else _("server, accepting") if accepts else ""
+    if served:
+        return _("server, for {client}").format(client=enumerated(served))
+    if own:
+        return _("{client}, receiving").format(client=enumerated(own))
+    return _("server, accepting") if accepts else ""
+
+
+def enumerated(clients: list[str]) -> str:
+    """Return the names of clients as a list, the first MOST_CLIENTS."""
+    more = [] if len(clients) <= MOST_CLIENTS else ["…"]
+    return one_line(_(", ").join(clients[:MOST_CLIENTS] + more))
 
 
 def clients_at(recording: Recording, thread: Thing) -> tuple[list[str], list[str]]:
@@ -114,11 +122,15 @@ class NamedRecording(Recording):
     def things(self) -> dict[str, Thing]:
         """All things, by name; threads with names in an order that does not change from run to run."""
         things = self._original.things
-        known = [things[label] for label in self._names if label != "main"]
-        known.sort(key=lambda thread: (clients_at(self._original, thread)[0], self.name(thread.label)))
+        labels = dict.fromkeys(["main", *self._names])
+        known = sorted((things[label] for label in labels if label in things), key=self._rank)
         following = iter(known)
         found = (next(following) if thing in known else thing for thing in things.values())
         return {self.name(thing.label): self._renamed_thing(thing) for thing in found}
+
+    def _rank(self, thread: Thing) -> tuple[bool, list[str], str]:
+        """Return the place of a thread with a name: the main thread, those that serve, those of clients."""
+        return thread.label != "main", clients_at(self._original, thread)[0], self.name(thread.label)
 
     def _renamed_thing(self, thing: Thing) -> Thing:
         is_named = thing.is_named or thing.label in self._names

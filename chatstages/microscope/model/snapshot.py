@@ -93,10 +93,11 @@ def connections_of(
     order = {label: place for place, label in enumerate(counts)}
     for label, (sent, received) in counts.items():
         one, other = things[label], things.get(things[label].peer)
-        if one.role == "listener" or not (one.role or sent or received):
+        if one.role == "listener":
             continue
         if other is None or other.label not in counts:
-            found.append(Connection(one, other, 0, 0))
+            if one.role or sent or received:
+                found.append(Connection(one, other, 0, 0))
         elif order[label] < order[other.label]:
             sent_back, arrived = counts[other.label]
             found.append(Connection(one, other, max(0, sent - arrived), max(0, sent_back - received)))

@@ -11,7 +11,7 @@ from chatstages.microscope.pictures.style import MARGIN, WIDTH, Picture, details
 from chatstages.svg import LETTER, box, label, shorten, stroke
 from chatstages.text import columns
 
-LABELS = 190  # the width of the names in front of the bars
+LABELS = 215  # the width of the names in front of the bars
 BAR = 26  # the height of a bar; the locks that a thread holds stand below it
 GAP = 14
 MOST_LIVES = 24  # threads
@@ -145,10 +145,10 @@ def axis(window: tuple[int, int], zero: int, left: float, scale: float, y: float
     tick = zero - (zero - begin) // step * step
     while tick <= end:
         x = left + (tick - begin) * scale
-        shapes += [
-            f'<g class="tick" data-b="{tick}">{stroke(x, TOP - 8, x, y, "line")}'
-            f"{label(x, y + 20, seconds(tick - zero) if tick > zero else '0', 'soft middle')}</g>"
-        ]
+        words = seconds(tick - zero) if tick > zero else "0"
+        line = stroke(x, TOP - 8, x, y, "line")
+        number = label(min(x, WIDTH - MARGIN - 16), y + 20, words, "soft middle")
+        shapes.append(f'<g class="tick" data-b="{tick}">{line}{number}</g>')
         tick += step
     return shapes
 
