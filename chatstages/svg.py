@@ -6,12 +6,14 @@ keeps its rules within a class of its own, so that it does not dress other pictu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from chatstages.text import clean, columns, one_line
 
 FONT = 'system-ui,"Noto Sans CJK SC",sans-serif'
+BREAKABLE = re.compile(r"[\u2e80-\u9fff][，。；：、！？）”]*|[^\s\u2e80-\u9fff]+\s*|\s+")
 LETTER = 9.2  # the width of a letter of 16 px, about; a Chinese character takes two
 
 # Text, background, and the two colours that can be told apart by those who see no red or no green, too.
@@ -87,6 +89,16 @@ def stroke(x: float, y: float, to_x: float, to_y: float, style: str) -> str:
 def tooltip(words: str) -> str:
     """Return what is shown while the mouse is over the element that contains it; "" without words."""
     return f"<title>{escape(clean(words))}</title>" if words else ""
+
+
+def wrap(words: str, most: float) -> list[str]:
+    """Return `words` as lines of a width of `most` columns at most, broken at spaces or between 汉字."""
+    lines = [""]
+    for piece in BREAKABLE.findall(one_line(words)):
+        if lines[-1] and columns((lines[-1] + piece).rstrip()) > most:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def shorten(words: str, most: float) -> str:

@@ -6,7 +6,7 @@ module named in the docstring.
 
 - `decoded_in_pieces` (stage 2): each chunk of the stream is decoded by itself
 - `closed_too_early` (3): the accepting thread closes what it has given away
-- `the_speaker_pays` (4): an error in sending strikes whoever was speaking
+- `send_error_unhandled` (4): an error in sending strikes whoever was speaking
 - `a_pool_for_each` (4 to 5): a pool for each connection limits nothing
 - `a_pool_that_blocks` (4 to 5): one pool, whose workers block: a late client is never
   heard

@@ -10,9 +10,10 @@ import ipywidgets
 from chatstages.i18n import _
 from chatstages.lab.painter import PAUSE, painter
 from chatstages.lab.widgets import FONT, as_html
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording, TraceEvent
-from chatstages.microscope.model.snapshot import History, take_snapshot
-from chatstages.microscope.pictures.board import show
+from chatstages.microscope.model.snapshot import History
+from chatstages.microscope.pictures.board import board, show
 from chatstages.microscope.pictures.page import choose_steps, tell
 from chatstages.microscope.pictures.sequence import sequence
 from chatstages.microscope.pictures.style import Picture
@@ -41,7 +42,7 @@ class Board(ipywidgets.VBox):  # type: ignore[misc]
         self._thread.start()
 
     def __repr__(self) -> str:
-        return show(self._recording, take_snapshot(self._recording)).text
+        return board(self._recording).text
 
     def stop(self) -> None:
         """Follow the recording no longer; the last picture stays."""
@@ -53,7 +54,7 @@ class Board(ipywidgets.VBox):  # type: ignore[misc]
     def draw(self) -> int:
         """Show the newest state. Any thread may call; returns the number of characters sent."""
         with self._drawing:
-            html = shown(show(self._recording, take_snapshot(self._recording)))
+            html = shown(board(self._recording))
             if html == self._html.value:
                 return 0
             self._html.value = html
@@ -79,7 +80,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
     """A recording to step through: a slider, a button that plays it, and all pictures moving together."""
 
     def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+        self._recording = recording = named(recording)
         self._steps = choose_steps(recording)
         self._past = History(recording)
         self._said = ipywidgets.HTML()
@@ -105,7 +106,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]
     def draw(self) -> None:
         """Show the step at which the slider stands: what it was, and the picture that is open."""
         if not self._steps:
-            self._said.value = shown(show(self._recording, take_snapshot(self._recording)))
+            self._said.value = shown(board(self._recording))
             return
         step = self._steps[self.slider.value]
         self._said.value = f'<div style="{FONT}">{as_html(tell(step))}</div>'

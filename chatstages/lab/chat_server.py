@@ -17,6 +17,7 @@ from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.connecting import Connection, client_kind, connect
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, WINDOW, as_html, log_html, title_html, trouble_html
+from chatstages.microscope.model.naming import name_client
 from chatstages.protocol.names import COLON
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind, show_address
@@ -165,6 +166,7 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
         with self._changed:
             self._names[local_address(client)] = name
             self._changed.notify_all()  # who waits for this name finds it now
+        name_client(local_address(client), name)
         painter.draw_soon(self)
         return client
 

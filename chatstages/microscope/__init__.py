@@ -36,7 +36,8 @@ def microscope(
 
     Watched is the code of the learner, of the stages and of `modules`, on all threads of the process; not the
     standard library, nor installed packages. The last `max_events` events are kept, with `max_bytes` bytes of
-    data at most. Raises RuntimeError while another microscope is recording.
+    data at most. Sends and recvs that are under way at the end are waited for, 0.5 s at most. Raises
+    RuntimeError while another microscope is recording.
     """
     recording = Recording(max_events, max_bytes)
     recorder = Recorder(recording, modules)
@@ -45,6 +46,7 @@ def microscope(
     try:
         probes.install(modules)
         yield Scope(recording)
+        probes.settle()
     except KeyboardInterrupt as error:
         recorder.record_end_of_main(error)
         raise

@@ -12,6 +12,7 @@ from typing import Any
 from chatstages.i18n import _
 from chatstages.microscope import findings, pictures
 from chatstages.microscope.model import trace
+from chatstages.microscope.model.naming import named, thread_names
 from chatstages.microscope.model.recording import Recording, Thing, TraceEvent, TraceKind
 
 
@@ -39,11 +40,17 @@ class Scope:
     def of(
         self, kind: TraceKind | None = None, thing: str | None = None, thread: str | None = None
     ) -> list[TraceEvent]:
-        """Return the events of that kind, on that thing, by that thread; by default all."""
+        """Return the events of that kind, on that thing, by that thread; by default all.
+
+        A thread is known by its label, or by the name that the pictures have for it.
+        """
+        names = thread_names(self.recording)
         return [
             event
             for event in self.events
-            if kind in (None, event.kind) and thing in (None, event.thing) and thread in (None, event.thread)
+            if kind in (None, event.kind)
+            and thing in (None, event.thing)
+            and thread in (None, event.thread, names.get(event.thread))
         ]
 
     def save(self, path: str | Path) -> None:
@@ -76,31 +83,31 @@ class Scope:
 
     def coalesced_messages(self) -> list[findings.CoalescedMessages]:
         """Return every recv with the bytes of several sends."""
-        return findings.coalesced_messages(self.recording)
+        return findings.coalesced_messages(named(self.recording))
 
     def split_messages(self) -> list[findings.SplitMessage]:
         """Return every send whose bytes arrived in several recvs."""
-        return findings.split_messages(self.recording)
+        return findings.split_messages(named(self.recording))
 
     def split_characters(self) -> list[findings.SplitCharacter]:
         """Return every character (UTF-8) that was split over two recvs."""
-        return findings.split_characters(self.recording)
+        return findings.split_characters(named(self.recording))
 
     def blocked_threads(self, longer_than: float = 1.0) -> list[findings.BlockedThread]:
         """Return the threads that were blocked for more than `longer_than` seconds, or still are."""
-        return findings.blocked_threads(self.recording, longer_than)
+        return findings.blocked_threads(named(self.recording), longer_than)
 
     def critical_section_overlaps(self) -> list[findings.UnsharedLock]:
         """Return the pairs of threads that were in one critical section at once, each with its own lock."""
-        return findings.critical_section_overlaps(self.recording)
+        return findings.critical_section_overlaps(named(self.recording))
 
     def busy_loops(self) -> list[findings.BusyLoop]:
         """Return the sockets on which recv returned b"" again and again."""
-        return findings.busy_loops(self.recording)
+        return findings.busy_loops(named(self.recording))
 
     def deadlocks(self) -> list[findings.Deadlock]:
         """Return the cycles of threads that wait for each other's locks."""
-        return findings.deadlocks(self.recording)
+        return findings.deadlocks(named(self.recording))
 
     # --- pictures; the options are those of the functions in `pictures` ---
 

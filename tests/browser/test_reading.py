@@ -6,7 +6,7 @@ from typing import Any
 
 SHOW = """
 from chatstages import i18n, stage2_session, stage3_threads, stage4_broadcast
-from chatstages.faults import closed_too_early, decoded_in_pieces, the_speaker_pays
+from chatstages.faults import closed_too_early, decoded_in_pieces, send_error_unhandled
 from chatstages.lab import compare, source
 """
 # The height of a line, against that of the text of a whole listing.

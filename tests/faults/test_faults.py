@@ -20,7 +20,7 @@ from chatstages.faults import (
     closed_too_early,
     decoded_in_pieces,
     sending_under_the_lock,
-    the_speaker_pays,
+    send_error_unhandled,
 )
 from chatstages.runtime.background import BackgroundServer
 from tests.support import PATIENCE, STAGES, Recorder, connected, fill, listening, read_until, stopped
@@ -31,7 +31,7 @@ FAULTS = [
     closed_too_early,
     decoded_in_pieces,
     sending_under_the_lock,
-    the_speaker_pays,
+    send_error_unhandled,
 ]
 Raised = list[BaseException]
 
@@ -42,9 +42,9 @@ MISTAKES = [
     (decoded_in_pieces, 2, "handle_one", []),
     (closed_too_early, 3, "handle", ["with conn:"]),
     (closed_too_early, 3, "accept_clients", ["# The mistake", "conn.close()"]),
-    (the_speaker_pays, 4, "Group", ["# The mistake", "conn.sendall("]),
-    (the_speaker_pays, 4, "handle", ["for text", "group.on_event(", "group.broadcast(", "group.on_event("]),
-    (the_speaker_pays, 4, "accept_clients", []),
+    (send_error_unhandled, 4, "Group", ["# The mistake", "conn.sendall("]),
+    (send_error_unhandled, 4, "handle", ["for text", "group.on_event(", "group.broadcast(", "group.on_event("]),
+    (send_error_unhandled, 4, "accept_clients", []),
     (sending_under_the_lock, 4, "handle", ["conn.setsockopt("]),
     (sending_under_the_lock, 4, "Group", [
         "# The mistake", "for conn in self.members:", "if conn.stopped:", "return", "conn.sendall(",
@@ -140,7 +140,7 @@ def test_closing_too_early_loses_what_is_said(told: Recorder, raised: Raised) ->
     assert told.of("said") == []
 
 
-@pytest.mark.parametrize(("module", "ann_survives"), [(the_speaker_pays, False), (STAGES[4], True)])
+@pytest.mark.parametrize(("module", "ann_survives"), [(send_error_unhandled, False), (STAGES[4], True)])
 def test_who_pays_for_a_leaver(
     module: ModuleType, ann_survives: bool, told: Recorder, raised: Raised
 ) -> None:

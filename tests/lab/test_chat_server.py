@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from chatstages import stage3_threads
-from chatstages.faults import the_speaker_pays
+from chatstages.faults import send_error_unhandled
 from chatstages.lab import ChatServer, finish, join, start
 from tests import support
 
@@ -77,9 +77,9 @@ def test_the_panel_shows_that_a_server_has_ended_by_itself(stage: int) -> None:
 
 def test_a_server_that_is_no_stage_goes_by_its_modules_name() -> None:
     """A classic mistake must not look like a stage."""
-    server = start(the_speaker_pays)
-    assert repr(server) == "<server, the_speaker_pays>"
-    assert "the_speaker_pays" in server._title.value
+    server = start(send_error_unhandled)
+    assert repr(server) == "<server, send_error_unhandled>"
+    assert "send_error_unhandled" in server._title.value
     finish()
 
 

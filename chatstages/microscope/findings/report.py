@@ -49,7 +49,8 @@ from chatstages.microscope.findings.threads import (
     uncaught_exceptions,
     unhandled_send_errors,
 )
-from chatstages.microscope.findings.wording import code, place
+from chatstages.microscope.findings.wording import code, location
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording
 
 STUCK = 0.3  # seconds; a send that is blocked for longer has met a slow consumer
@@ -95,7 +96,7 @@ class Explanation:
             if more:
                 also = _("{sentence} (And {count} more like it.)")
                 sentence = also.format(sentence=sentence, count=len(more))
-            where = place(first.file, first.line)
+            where = location(first.file, first.line)
             yield sentence, where, code(first.file, first.line), first.advice
 
     def _remarks(self) -> list[str]:
@@ -112,7 +113,8 @@ def dropped_events(count: int) -> str:
 
 def explain(recording: Recording) -> Explanation:
     """Return the suspicious findings of the recording, the worst first."""
-    named: list[Finding] = [
+    recording = named(recording)
+    found: list[Finding] = [
         *deadlocks(recording),
         *self_deadlocks(recording),
         *blocking_calls_under_lock(recording),
@@ -127,24 +129,24 @@ def explain(recording: Recording) -> Explanation:
         *lingering_threads(recording),
         *addresses_in_use(recording),
     ]
-    given_away = {finding.thing for finding in named if isinstance(finding, UseAfterClose)}
-    named += [each for each in closed_while_blocked(recording) if each.thing not in given_away]
-    known = {(finding.thread, number) for finding in named for number in finding.events}
-    users = {finding.user for finding in named if isinstance(finding, UseAfterClose)}
+    given_away = {finding.thing for finding in found if isinstance(finding, UseAfterClose)}
+    found += [each for each in closed_while_blocked(recording) if each.thing not in given_away]
+    known = {(finding.thread, number) for finding in found for number in finding.events}
+    users = {finding.user for finding in found if isinstance(finding, UseAfterClose)}
     for broken in uncaught_exceptions(recording):
         if broken.thread not in users and not any((broken.thread, n) in known for n in broken.events):
-            named.append(broken)
+            found.append(broken)
     if not any(
-        isinstance(finding, BlockingCallUnderLock) for finding in named
+        isinstance(finding, BlockingCallUnderLock) for finding in found
     ):  # that explains the other blocked threads
-        named += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in named)]
-    named += [*interleaved_messages(recording), *short_writes(recording)]
-    named += [*duplicate_nicknames(recording), *terminal_injections(recording)]
-    named += [cut for cut in split_characters(recording) if not cut.is_framed]
-    named += [found for found in coalesced_messages(recording) if not found.is_framed]
-    named += [found for found in split_messages(recording) if not found.is_framed]
-    named += empty_sends(recording)
-    return Explanation(named, recording.dropped)
+        found += [wait for wait in stuck(recording) if not any(wait.thread == f.thread for f in found)]
+    found += [*interleaved_messages(recording), *short_writes(recording)]
+    found += [*duplicate_nicknames(recording), *terminal_injections(recording)]
+    found += [cut for cut in split_characters(recording) if not cut.is_framed]
+    found += [each for each in coalesced_messages(recording) if not each.is_framed]
+    found += [each for each in split_messages(recording) if not each.is_framed]
+    found += empty_sends(recording)
+    return Explanation(found, recording.dropped)
 
 
 def stuck(recording: Recording) -> list[BlockedThread]:

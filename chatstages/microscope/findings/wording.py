@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import linecache
+import re
+import sys
 from collections.abc import Iterable
 from pathlib import PurePath
+from typing import Any
 
 from chatstages.i18n import _
+from chatstages.microscope.model.naming import is_cell
 from chatstages.text import clean
 
 LONGEST = 40  # characters of a text that a sentence quotes
+COMMENT = re.compile(r"\s+#\s.*")  # at the end of a line of code
 
 
 def place(file: str, line: int) -> str:
-    """Return the line as "file.py:12", without folders, so that it is the same on every machine."""
+    """Return the line as "file.py:12", without folders, so that it is the same on every machine.
+
+    Of a notebook's cell it is the code itself, in quotation marks.
+    """
     path = PurePath(file.replace("\\", "/"))
-    # Without the number of the cell: where cells are run without a history (by nbval), all have the same.
-    if "ipykernel" in str(path.parent) or file.startswith("<"):
-        return _("this notebook, line {line}").format(line=line)
+    if is_cell(file):  # many cells have such a line; the code says which one it is
+        found = COMMENT.sub("", code(file, line))
+        return quote(found) if found else _("this notebook, line {line}").format(line=line)
     return f"{path.name}:{line}" if file else _("somewhere")
+
+
+def location(file: str, line: int) -> str:
+    """Return the line as "file.py:12", or with the number of its cell, to stand beside its code."""
+    if not is_cell(file):
+        return place(file, line)
+    if number := cell_number(file):
+        return _("this notebook, cell [{number}], line {line}").format(number=number, line=line)
+    return _("this notebook, line {line}").format(line=line)
+
+
+def cell_number(file: str) -> str:
+    """Return the number that Jupyter shows beside the cell, as long as the kernel knows it, or ""."""
+    ipython = sys.modules.get("IPython")  # not imported: where it is not running, there are no cells
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    try:
+        _what, name = shell.compile.format_code_name(file)  # "Cell", "In[12]"
+    except (AttributeError, TypeError):
+        return ""
+    return str(name).removeprefix("In[").removesuffix("]")
 
 
 def code(file: str, line: int) -> str:
@@ -41,7 +69,9 @@ def names(labels: Iterable[str]) -> str:
 
 def listed(words: Iterable[str]) -> str:
     """Return `words` as a list, with the comma of the language in use."""
-    return _(", ").join(words)
+    parts = list(words)
+    comma = _(", ")
+    return (_("; ") if any(comma in part for part in parts) else comma).join(parts)
 
 
 def told(what: str, words: str) -> str:

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 MAX_EVENTS = 100_000  # events kept; older ones are dropped, and counted
+MAX_HEARD = 16  # sockets that are noted of each thread
 MAX_BYTES = 64 << 20  # bytes of sent and received data, in all kept events together
+
+# By the address of its socket: who a client is, where whoever has started it has said so.
+names_of_clients: dict[object, str] = {}
 
 TraceKind = Literal[
     # sockets
@@ -89,6 +93,14 @@ class Thing:
     datagram: bool = False  # it carries no stream: UDP, for example
     # Of a thread:
     daemon: bool = False  # Python exits without waiting for it
+    is_named: bool = False  # the program has given it its `name`; or its label is a name, not a number
+    works: bool = False  # it has run watched code
+    heard: tuple[str, ...] = ()  # the sockets from which it receives; the first MAX_HEARD
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether a thread was started by watched code, or has run some: Jupyter's own threads were not."""
+        return self.works or bool(self.file)
 
 
 class OngoingCall(NamedTuple):
@@ -116,6 +128,7 @@ class Recording:
         self._counts: dict[str, int] = {}  # how many things of each sort there have been
         self._ongoing: dict[str, OngoingCall] = {}  # by thread
         self._holders: dict[str, tuple[str, int]] = {}  # of each held lock: the thread, and since when
+        self.clients = names_of_clients
         self._next = 0
         self._bytes = 0
         self._max_events, self._max_bytes = max_events, max_bytes
@@ -131,12 +144,14 @@ class Recording:
         holders: dict[str, tuple[str, int]],
         dropped: int,
         now: int,
+        clients: dict[object, str],
     ) -> Recording:
         """Return a recording that has ended, from its parts."""
         self = cls(max(MAX_EVENTS, len(events)))
         self._events.extend(events)
         self._things = {thing.label: thing for thing in things}
         self._ongoing, self._holders = ongoing_calls, holders
+        self.clients = clients
         self._next, self._stopped = dropped + len(events), now
         return self
 
@@ -148,6 +163,7 @@ class Recording:
         """End the recording. Calls that have not ended by now stay in `ongoing_calls`."""
         with self._lock:
             self._stopped = self.now()
+            self.clients = dict(self.clients)
 
     # --- what the probes call ---
 
@@ -162,6 +178,15 @@ class Recording:
     def begin_call(self, thread: str, call: OngoingCall) -> None:
         """Make `call` the one that `thread` is in, until its event is added."""
         self._ongoing[thread] = call
+        self._note(thread, call.kind, call.thing, call.file)
+
+    def _note(self, thread: str, kind: TraceKind, thing: str, file: str) -> None:
+        """Note what shows what `thread` is there for. Only that thread changes these fields."""
+        found = self._things.get(thread)
+        if found is not None:
+            found.works = found.works or bool(file)
+            if kind == "recv" and thing not in found.heard and len(found.heard) < MAX_HEARD:
+                found.heard += (thing,)
 
     def add(
         self,
@@ -183,6 +208,7 @@ class Recording:
         where = (thing, file, line, function)
         with self._lock:
             self._ongoing.pop(thread, None)
+            self._note(thread, kind, thing, file)
             number, self._next = self._next, self._next + 1
             now = self.now()
             self._events.append(

@@ -69,7 +69,11 @@ class Snapshot(NamedTuple):
 def take_snapshot(recording: Recording) -> Snapshot:
     """Return the present. Its cost does not depend on the number of events."""
     things, calls = recording.things, recording.ongoing_calls
-    threads = [t for t in things.values() if t.what == "thread" and (not t.closed or t.label in calls)]
+    threads = [
+        thing
+        for thing in things.values()
+        if thing.what == "thread" and thing.is_of_program and (not thing.closed or thing.label in calls)
+    ]
     counts = {t.label: (t.sent, t.received) for t in things.values() if t.what == "socket" and not t.closed}
     return Snapshot(recording.now(), threads, calls, recording.holders, connections_of(things, counts, calls))
 
@@ -89,14 +93,24 @@ def connections_of(
     order = {label: place for place, label in enumerate(counts)}
     for label, (sent, received) in counts.items():
         one, other = things[label], things.get(things[label].peer)
-        if one.role == "listener" or not (one.role or sent or received):
+        if one.role == "listener":
             continue
         if other is None or other.label not in counts:
-            found.append(Connection(one, other, 0, 0))
+            if one.role or sent or received:
+                found.append(Connection(one, other, 0, 0))
         elif order[label] < order[other.label]:
             sent_back, arrived = counts[other.label]
             found.append(Connection(one, other, max(0, sent - arrived), max(0, sent_back - received)))
     return found
+
+
+def under_way(recording: Recording) -> dict[str, OngoingCall]:
+    """Return, by thread, the sends that have not ended, and the recvs whose bytes have been sent."""
+    lines = take_snapshot(recording).connections
+    arriving = {line.other.label for line in lines if line.other and line.in_flight}
+    arriving |= {line.one.label for line in lines if line.in_flight_back}
+    calls = recording.ongoing_calls
+    return {t: c for t, c in calls.items() if c.kind == "send" or (c.kind == "recv" and c.thing in arriving)}
 
 
 class History:
@@ -168,7 +182,9 @@ def thread_lifetimes(events: list[TraceEvent], things: dict[str, Thing]) -> dict
         begin, end = found.get(event.thread, (event.began, FOREVER))
         found[event.thread] = min(begin, event.began), event.ended if event.kind == "run" else end
     return {
-        label: found[label] for label, thing in things.items() if label in found and thing.what == "thread"
+        label: found[label]
+        for label, thing in things.items()
+        if label in found and thing.what == "thread" and thing.is_of_program
     }
 
 

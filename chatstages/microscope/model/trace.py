@@ -153,6 +153,7 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "things": [asdict(thing) for thing in recording.things.values()],
         "ongoing_calls": recording.ongoing_calls,
         "holders": recording.holders,
+        "clients": clients_of(recording),
     }
 
 
@@ -171,7 +172,14 @@ def from_json(found: dict[str, Any]) -> Recording:
     ]
     calls = {thread: OngoingCall(*values) for thread, values in found["ongoing_calls"].items()}
     holders = {lock: (thread, since) for lock, (thread, since) in found["holders"].items()}
-    return Recording.restored(events, things, calls, holders, found["dropped"], found["now"])
+    clients: dict[object, str] = {decode(address): name for address, name in found.get("clients", ())}
+    return Recording.restored(events, things, calls, holders, found["dropped"], found["now"], clients)
+
+
+def clients_of(recording: Recording) -> list[tuple[object, str]]:
+    """Return the addresses and names of the clients in `recording`."""
+    seen = {address for thing in recording.things.values() for address in (thing.local, thing.remote)}
+    return [(address, name) for address, name in dict(recording.clients).items() if address in seen]
 
 
 def encode(value: Any) -> Any:

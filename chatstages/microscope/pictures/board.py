@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from chatstages.i18n import _
 from chatstages.microscope.findings.wording import listed, names, place, told
+from chatstages.microscope.model.naming import named, stable_name
 from chatstages.microscope.model.recording import Recording, Thing
 from chatstages.microscope.model.snapshot import (
     BLOCKING_KINDS,
@@ -17,10 +18,11 @@ from chatstages.microscope.model.snapshot import (
     take_snapshot,
 )
 from chatstages.microscope.pictures.spans import say, seconds, state
-from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, frame, stable_name
-from chatstages.svg import box, label, shorten
+from chatstages.microscope.pictures.style import MARGIN, TOP, WIDTH, Picture, frame
+from chatstages.svg import LETTER, box, label, shorten, wrap
 
-WIDTH, ROW = 1160, 34
+ROW, LINE = 34, 22  # the height of a row, and of a second line in it
+STATES = 280  # the x at which the states begin
 MOST = 30  # threads, locks, connections that one picture shows
 
 
@@ -34,9 +36,15 @@ class Entry(NamedTuple):
     where: str = ""
     load: int = 0  # bytes in flight
 
+    @property
+    def height(self) -> int:
+        """The height of its row, in which what more there is to tell has a line of its own."""
+        return ROW + (LINE if self.where or self.load else 0)
+
 
 def board(recording: Recording, at: int | None = None) -> Picture:
     """Return the picture of the present, or of the end of the event number `at`."""
+    recording = named(recording)
     return show(recording, take_snapshot(recording) if at is None else History(recording).at(at))
 
 
@@ -54,12 +62,12 @@ def show(recording: Recording, snapshot: Snapshot) -> Picture:
     )
     words = [f"⚠ {reason}" for reason in reasons]
     shapes, y = [], float(TOP)
-    for reason in reasons:
-        shapes += [
-            box(MARGIN, y, WIDTH - 2 * MARGIN, ROW, "bad-box"),
-            label(MARGIN + 12, y + 23, f"⚠ {reason}", "bad b"),
-        ]
-        y += ROW + 10
+    for reason in words:
+        lines = wrap(reason, (WIDTH - 2 * MARGIN - 24) / LETTER)
+        height = ROW + LINE * (len(lines) - 1)
+        shapes.append(box(MARGIN, y, WIDTH - 2 * MARGIN, height, "bad-box"))
+        shapes += [label(MARGIN + 12, y + 23 + LINE * n, line, "bad b") for n, line in enumerate(lines)]
+        y += height + 10
     for title, entries in parts.items():
         if entries:
             words += [
@@ -67,8 +75,11 @@ def show(recording: Recording, snapshot: Snapshot) -> Picture:
                 *("  " + told(entry.name, entry.words).rstrip() for entry in entries[:MOST]),
             ]
             shapes.append(label(MARGIN, y + 18, title, "soft b"))
-            shapes += [draw(entry, y + 28 + ROW * number) for number, entry in enumerate(entries[:MOST])]
-            y += 48 + ROW * min(len(entries), MOST)
+            y += 28
+            for entry in entries[:MOST]:
+                shapes.append(draw(entry, y))
+                y += entry.height
+            y += 20
             if len(entries) > MOST:
                 notes.append(told(title, _("{count} more").format(count=len(entries) - MOST)))
     for note in notes:
@@ -80,16 +91,17 @@ def show(recording: Recording, snapshot: Snapshot) -> Picture:
 
 def draw(entry: Entry, y: float) -> str:
     """Return a row."""
+    room = (WIDTH - STATES - MARGIN) / LETTER
     shapes = [
-        box(MARGIN, y, WIDTH - 2 * MARGIN, ROW - 4, "card"),
-        box(MARGIN, y, 10, ROW - 4, entry.style),
-        label(MARGIN + 22, y + 21, shorten(entry.name, 27), "b"),
-        label(290, y + 21, shorten(entry.words, 48), "", entry.words),
-        label(810, y + 21, entry.time, "end mono"),
-        label(WIDTH - MARGIN - 10, y + 21, shorten(entry.where, 36), "soft end"),
+        box(MARGIN, y, WIDTH - 2 * MARGIN, entry.height - 4, "card"),
+        box(MARGIN, y, 10, entry.height - 4, entry.style),
+        label(MARGIN + 22, y + 21, shorten(entry.name, 25), "b", entry.name),
+        label(STATES, y + 21, shorten(entry.words, room - 9), "", entry.words),
+        label(WIDTH - MARGIN - 10, y + 21, entry.time, "end mono"),
+        label(STATES, y + 21 + LINE, shorten(entry.where, room), "soft", entry.where) if entry.where else "",
     ]
     if entry.load:
-        shapes.append(box(830, y + 9, min(entry.load / 1_000, 240) + 6, 12, "send"))
+        shapes.append(box(STATES, y + 10 + LINE, min(entry.load / 1_000, 500) + 6, 12, "send"))
     return "".join(shapes)
 
 
@@ -100,7 +112,8 @@ def threads(snapshot: Snapshot) -> Iterator[Entry]:
         ongoing = snapshot.ongoing_calls.get(thing.label)
         held = snapshot.locks_held_by(thing.label)
         holding = "  " + _("(holds {lock})").format(lock=names(held)) if held else ""
-        name = thing.label + (f" ({stable_name(thing)})" if stable_name(thing) else "")
+        hint = "" if thing.is_named else stable_name(thing)
+        name = thing.label + (f" ({hint})" if hint else "")
         if ongoing is None:
             yield Entry("run", name, _("running") + holding)
             continue

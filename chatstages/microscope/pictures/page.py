@@ -9,6 +9,7 @@ from pathlib import Path
 from chatstages.i18n import _, language
 from chatstages.microscope.findings import explain
 from chatstages.microscope.findings.wording import place, told
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording, TraceEvent
 from chatstages.microscope.model.snapshot import History
 from chatstages.microscope.pictures.board import board, show
@@ -27,6 +28,7 @@ SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
 def page(recording: Recording) -> str:
     """Return a page of HTML with every picture of the recording; it loads nothing from anywhere."""
+    recording = named(recording)
     steps = choose_steps(recording)
     left_out = len([event for event in recording.events if event.kind not in SILENT]) - len(steps)
     notes = missing(recording)

@@ -8,13 +8,14 @@ from typing import Literal, NamedTuple
 
 from chatstages.i18n import _
 from chatstages.microscope.findings.wording import listed, told
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording, Thing
 from chatstages.microscope.pictures.rows import OUTSIDE, Mark, Row, by_endpoint, by_thread, rows
-from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, group, missing, parts
+from chatstages.microscope.pictures.style import MARGIN, WIDTH, Picture, details, frame, group, missing, parts
 from chatstages.svg import LETTER, label, safe, shorten, stroke
 from chatstages.text import columns
 
-LANE, NARROW = 230, 180  # from one lane to the next, few or many
+LANE, NARROW = 230, 160  # from one lane to the next, few or many
 ROW = 44  # from one row to the next
 HEAD = 110  # the y of the first row
 MOST_ROWS = 150  # the newest rows; a page could not hold a longer picture
@@ -32,6 +33,7 @@ TIPS: dict[Mark, str] = {
 
 def sequence(recording: Recording, lanes: Literal["threads", "endpoints"] = "threads") -> Picture:
     """Return who sent what to whom, in order; `lanes` says what a lane stands for."""
+    recording = named(recording)
     found = rows(recording, (by_thread if lanes == "threads" else by_endpoint)(recording))
     found = [row for row in found if row.source]
     shown = found[-MOST_ROWS:]
@@ -94,7 +96,7 @@ class Grid(NamedTuple):
 
 def draw(recording: Recording, order: list[str], shown: list[Row], notes: list[str]) -> str:
     """Return the picture."""
-    lane = LANE if len(order) < 6 else NARROW
+    lane = max(NARROW, min(LANE, (WIDTH - 2 * MARGIN) / max(len(order), 1)))
     lanes = {name: MARGIN + lane / 2 + lane * place for place, name in enumerate(order)}
     tops = [HEAD + ROW * (place + 0.7) for place in range(len(shown))]
     grid = Grid(lane, lanes, tops, arrivals(shown, tops))

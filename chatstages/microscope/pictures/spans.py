@@ -63,7 +63,7 @@ def lifetimes(recording: Recording) -> tuple[list[Life], int]:
     found = []
     seen = thread_lifetimes(events, things)
     for thread in things:
-        if thread in seen or thread in spans:
+        if thread in seen or (thread in spans and things[thread].is_of_program):
             mine = [
                 blame(thread, span, in_circle) for span in sorted(spans[thread], key=lambda span: span.begin)
             ]

@@ -13,11 +13,13 @@ from pathlib import Path
 from chatstages import svg
 from chatstages.i18n import _
 from chatstages.microscope.findings.wording import place, told
-from chatstages.microscope.model.recording import Recording, Thing, TraceEvent
+from chatstages.microscope.model.naming import stable_name
+from chatstages.microscope.model.recording import Recording, TraceEvent
 from chatstages.svg import DARK, LIGHT, label, tooltip
 from chatstages.text import clean, one_line
 
 MARGIN = 20
+WIDTH = 850  # what a notebook shows on a small screen (1280 x 720) beside the list of files
 TOP = 64  # where the first shape may begin, below the title
 
 DAY = LIGHT | {
@@ -85,7 +87,8 @@ class Picture:
 
 def frame(kind: str, title: str, shapes: Iterable[str], width: float, height: float, more: str = "") -> str:
     """Return a whole picture with its title, without its style."""
-    size = f' width="{width:.0f}" height="{height:.0f}"{more}'
+    # Not smaller where it is too wide: its lettering could not be read. It can be scrolled.
+    size = f' width="{width:.0f}" height="{height:.0f}" style="max-width:none"{more}'
     drawn = [label(MARGIN, 32, title, "title"), *shapes]
     return svg.frame(f"cs-scope cs-{kind}", title, drawn, width, height, attributes=size)
 
@@ -100,13 +103,6 @@ def said(data: bytes, most: int = 200) -> str:
     return one_line(data[: 4 * most].decode("utf-8", "backslashreplace").replace("\n", "⏎"))[:most]
 
 
-def stable_name(thing: Thing) -> str:
-    """Return a thread's own name, unless that says no more than its label or changes from run to run."""
-    name = one_line(thing.name)
-    is_dull = re.search(r"\d{4,}", name) or name in ("MainThread", thing.label) or name.startswith("Thread-")
-    return "" if is_dull else name
-
-
 def parts(recording: Recording) -> dict[str, str]:
     """Return the role of each thread: its own name, or that of its function."""
     found = {label: stable_name(thing) for label, thing in recording.things.items() if thing.what == "thread"}
@@ -115,7 +111,7 @@ def parts(recording: Recording) -> dict[str, str]:
         is_named = event.kind == "run" and event.function[:1] not in ("_", "<", "")
         if is_named or (event.kind in ("accept", "recv") and event.thread not in hints):
             hints[event.thread] = event.function
-    hints["main"] = ""
+    hints |= {label: "" for label in found if recording.things[label].name in ("main", "MainThread")}
     return {label: one_line(name or hints.get(label, "")) for label, name in found.items()}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from chatstages.i18n import _
 from chatstages.microscope.findings.wording import told
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures.spans import Life, Span, fold, lifetimes, seconds
-from chatstages.microscope.pictures.style import MARGIN, Picture, details, frame, missing, parts
+from chatstages.microscope.pictures.style import MARGIN, WIDTH, Picture, details, frame, missing, parts
 from chatstages.svg import LETTER, box, label, shorten, stroke
 from chatstages.text import columns
 
-WIDTH, LABELS = 1160, 190  # of the picture, and of the names in front of the bars
+LABELS = 215  # the width of the names in front of the bars
 BAR = 26  # the height of a bar; the locks that a thread holds stand below it
 GAP = 14
 MOST_LIVES = 24  # threads
@@ -22,6 +23,7 @@ TOP = 116
 
 def timeline(recording: Recording, begin: float = 0.0, end: float | None = None) -> Picture:
     """Return what each thread did from `begin` to `end` (seconds on the axis); by default all the time."""
+    recording = named(recording)
     lives, last = lifetimes(recording)
     zero = min((life.begin for life in lives), default=0)
     window = zero + int(begin * 1e9), last if end is None else zero + int(end * 1e9)
@@ -106,7 +108,7 @@ def legend() -> list[str]:
     ]
     for style, words in entries:
         shapes += [box(x, 56, 22, 18, style), label(x + 30, 71, words)]
-        x += 62 + LETTER * columns(words)
+        x += 46 + LETTER * columns(words)
     return shapes
 
 
@@ -143,10 +145,10 @@ def axis(window: tuple[int, int], zero: int, left: float, scale: float, y: float
     tick = zero - (zero - begin) // step * step
     while tick <= end:
         x = left + (tick - begin) * scale
-        shapes += [
-            f'<g class="tick" data-b="{tick}">{stroke(x, TOP - 8, x, y, "line")}'
-            f"{label(x, y + 20, seconds(tick - zero) if tick > zero else '0', 'soft middle')}</g>"
-        ]
+        words = seconds(tick - zero) if tick > zero else "0"
+        line = stroke(x, TOP - 8, x, y, "line")
+        number = label(min(x, WIDTH - MARGIN - 16), y + 20, words, "soft middle")
+        shapes.append(f'<g class="tick" data-b="{tick}">{line}{number}</g>')
         tick += step
     return shapes
 

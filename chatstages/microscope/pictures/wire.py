@@ -9,14 +9,15 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chatstages.i18n import _
+from chatstages.microscope.model.naming import named
 from chatstages.microscope.model.recording import Recording, TraceEvent
 from chatstages.microscope.model.streams import Stream, character_splits, streams
 from chatstages.microscope.pictures.style import MARGIN, TOP, Picture, details, frame, group, missing
-from chatstages.svg import box, label
+from chatstages.svg import box, label, stroke
 from chatstages.text import clean
 
 PER_ROW = 16  # bytes
-CELL, ROW = 52, 92  # the width of a byte, and the height of a row of them
+CELL, ROW = 46, 92  # the width of a byte, and the height of a row of them
 LEFT = MARGIN + 70  # behind the numbers of the rows
 MOST_ROWS = 16  # of one stream: the first ones, and those with split characters or edges of sends and recvs
 MOST_STREAMS = 8
@@ -33,9 +34,16 @@ class Byte(NamedTuple):
     recv: TraceEvent | None
     is_cut: bool
 
+    @property
+    def is_second_half(self) -> bool:
+        """Whether it came with another recv than the byte before it, which is of the same character."""
+        is_first = self.recv is not None and self.recv.offset == self.offset
+        return self.is_cut and not self.character and is_first
+
 
 def wire(recording: Recording, connection: str = "") -> Picture:
     """Return the bytes of every stream, or only of those to and from the socket `connection`."""
+    recording = named(recording)
     found = [stream for stream in streams(recording) if connection in ("", stream.sender, stream.receiver)]
     shapes, words, y = list[str](), list[str](), float(TOP)
     for stream in found[:MOST_STREAMS]:
@@ -84,11 +92,13 @@ def show(stream: Stream, y: float) -> tuple[list[str], list[str], float]:
         shapes.append(label(LEFT, y + height + 10, gap, "soft"))
         words.append(f"  {gap}")
         height += 26
-    for cut in character_splits(stream):
-        words.append(
-            "  ✂ "
-            + _("{character} at offset {offset} was split").format(character=cut.character, offset=cut.offset)
-        )
+    cuts = character_splits(stream)
+    for cut in cuts:
+        sentence = _("{character} at offset {offset} was split")
+        words.append(f"  ✂ {sentence.format(character=cut.character, offset=cut.offset)}")
+    for text in words[len(words) - len(cuts) :][:MOST_ROWS]:
+        shapes.append(label(LEFT, y + height + 14, text.strip(), "odd-text b"))
+        height += 26
     return shapes, words, height + 16
 
 
@@ -184,7 +194,13 @@ def draw_byte(byte: Byte, x: float, y: float) -> str:
     """Return a byte as a number, and the character that begins there."""
     back = box(x + 1, y + 17, CELL - 2, 50, "mark") if byte.is_cut else ""
     letter = label(x + CELL / 2, y + 59, byte.character, "middle b") if byte.character else ""
-    return back + label(x + CELL / 2, y + 36, f"{byte.value:02x}", "middle mono soft") + letter
+    number = label(x + CELL / 2, y + 36, f"{byte.value:02x}", "middle mono soft")
+    return back + number + letter + (draw_cut(x, y) if byte.is_second_half else "")
+
+
+def draw_cut(x: float, y: float) -> str:
+    """Return the mark before a byte with which the second half of a split character begins."""
+    return stroke(x, y + 14, x, y + 70, "line cut") + label(x, y + 60, "✂", "middle odd-text halo")
 
 
 def bands(carriers: list[tuple[int, TraceEvent | None]], start: int, y: float, style: str) -> list[str]:

@@ -26,11 +26,14 @@ from chatstages.microscope.probes.patches import without_our_frame
 # `server = …`, `self._lock: Lock = …`, `conn, address = …`
 ASSIGNED = re.compile(r"\s*(?:[\w.]+\.)?(\w+)\s*(?:,\s*(\w+)\s*)?(?::[^=]+)?=(?!=)")
 
+# The names that Python gives: `Thread-3`, `Thread-3 (work)`, `ThreadPoolExecutor-0_1`
+AUTOMATIC = re.compile(r"Thread-\d+(?: \((.*)\))?|ThreadPoolExecutor-\d+_\d+")
+
 
 class ThreadState:
     """What a recorder knows of one thread. Only that thread reads and writes it."""
 
-    __slots__ = ("busy", "label", "later", "outer")
+    __slots__ = ("__weakref__", "busy", "label", "later", "outer")
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -125,7 +128,14 @@ class Recorder:
             found: ThreadState = self._local.state
         except AttributeError:
             found = self._local.state = ThreadState(self._label_thread())
+            # Of a thread whose start was not recorded, the end would not be either.
+            weakref.finalize(found, self._thread_ended, found.label).atexit = False
         return found
+
+    def _thread_ended(self, label: str) -> None:
+        """Note that a thread has ended: its local data were dropped."""
+        if not self.ended:
+            self.recording.things[label].closed = True
 
     def name_thread(self, label: str) -> None:
         """Make `label`, which was given out when the calling thread was started, its label."""
@@ -140,14 +150,16 @@ class Recorder:
         here = get_ident()
         thread = next((thread for thread in threading.enumerate() if thread.ident == here), None)
         if thread is threading.main_thread():
-            return self.recording.new_thing("thread", "main", name="main").label
+            file, line, _function = self.since
+            return self.recording.new_thing("thread", "main", file=file, line=line, name="main").label
         if thread is None:  # not started by `threading`
             return self.recording.new_thing("thread", self._label("thread")).label
         return self.track_thread(thread, NOWHERE).label
 
     def track_thread(self, thread: threading.Thread, location: Location) -> TrackedObject:
         """Track a thread that is started at `location`."""
-        return self.track(thread, "thread", location, thread_name(thread), daemon=thread.daemon)
+        facts = {"daemon": thread.daemon, "is_named": AUTOMATIC.fullmatch(thread.name) is None}
+        return self.track(thread, "thread", location, thread_name(thread), **facts)
 
     # --- objects ---
 
@@ -180,7 +192,7 @@ class Recorder:
         """Track `watched` from now on, which was made at `location`."""
         file, line, _function = location
         label = self._label(what)
-        facts["maker"] = facts.get("maker") or self._local_label()
+        facts["maker"] = facts.get("maker") or self.label_here()
         thing = self.recording.new_thing(what, label, file=file, line=line, name=name, **facts)
         key, everything = id(watched), self._tracked
         tracked = everything[key] = TrackedObject(
@@ -197,7 +209,7 @@ class Recorder:
         tracked.ref = weakref.ref(watched, lambda _ref: self._forget(key, tracked))
         self._tracked[key] = tracked
 
-    def _local_label(self) -> str:
+    def label_here(self) -> str:
         """Return the label of the calling thread, "" where it has none yet."""
         state = getattr(self._local, "state", None)
         return state.label if state is not None else ""
@@ -336,7 +348,7 @@ def assigned_name(location: Location, which: int = 1) -> str:
 
 def thread_name(thread: threading.Thread) -> str:
     """Return the thread's name; if Python made that up, the name of the thread's function."""
-    automatic = re.fullmatch(r"Thread-\d+(?: \((.*)\))?", thread.name)
-    if automatic is None:
+    automatic = AUTOMATIC.fullmatch(thread.name)
+    if automatic is None or thread.name.startswith("ThreadPool"):
         return thread.name
     return automatic[1] or type(thread).__name__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,6 +36,7 @@ SENDING: dict[str, Callable[[tuple[Any, ...]], memoryview]] = {
     "sendmsg": lambda args: view(b"".join(bytes(part) for part in args[0])),
     "sendall": lambda args: view(args[0]),
 }
+PROBES = f"{Path(__file__).parent}{os.sep}"
 BEGINNING = 64  # bytes that are kept of what a short write has left over
 
 
@@ -66,9 +69,9 @@ class Traffic:
             def receive(sock: Socket, *args: Any, **kwargs: Any) -> Any:
                 frame = sys._getframe(1)
                 tracked = self._sockets.of(sock, frame)
-                if tracked is None and frame.f_back is not None and overrides_it(sock, name, frame):
+                if tracked is None and overrides_it(sock, name, frame):
                     # An overriding method that has waited since before the recording: record its caller.
-                    frame = frame.f_back
+                    frame = caller(frame)
                     tracked = self._sockets.of(sock, frame)
                 if tracked is None:
                     return original(sock, *args, **kwargs)
@@ -124,7 +127,7 @@ class Traffic:
                 try:
                     if overrides:
                         recorded.may_block(size=len(given), around=True)
-                    elif sock.gettimeout() != 0.0:
+                    else:  # also where it cannot block: its bytes may arrive before its event is written
                         recorded.may_block(size=len(given))
                     result = perform(sock, *args, **kwargs)
                 except BaseException as error:
@@ -180,6 +183,14 @@ def overrides_it(sock: Socket, name: str, frame: FrameType) -> bool:
     method = getattr(type(sock), name)
     original = getattr(method, "__wrapped__", method)
     return getattr(original, "__code__", None) is frame.f_code
+
+
+def caller(frame: FrameType) -> FrameType:
+    """Return the frame that called `frame`, past those of the probes: also an earlier recording's."""
+    back = frame.f_back
+    while back is not None and back.f_code.co_filename.startswith(PROBES):
+        back = back.f_back
+    return back or frame
 
 
 def view(data: Any) -> memoryview:

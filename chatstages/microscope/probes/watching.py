@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from types import ModuleType
 
 from chatstages.i18n import _
+from chatstages.microscope.model.snapshot import under_way
 from chatstages.microscope.probes import recorder as recorders
 from chatstages.microscope.probes.conditions import Conditions
 from chatstages.microscope.probes.patches import Patches, loaded
@@ -15,6 +17,9 @@ from chatstages.microscope.probes.sockets import Sockets
 from chatstages.microscope.probes.subclasses import Subclasses
 from chatstages.microscope.probes.threads import Threads
 from chatstages.microscope.probes.traffic import Traffic
+
+SETTLE = 0.5  # seconds; a send that takes longer is blocked, and that is what there is to see
+PAUSE = 0.001  # seconds between two looks
 
 
 class Probes:
@@ -49,6 +54,20 @@ class Probes:
         except BaseException:
             self.remove()
             raise
+
+    def settle(self) -> None:
+        """Wait until the sends and recvs that are under way have ended, SETTLE seconds at most.
+
+        A thread may not have come back from a `sendall` whose bytes have long arrived: without its event
+        that message would have no sender. Nor has one that is just being woken by bytes.
+        """
+        me, waiting = self._recorder.label_here(), under_way(self._recorder.recording)
+        waiting.pop(me, None)  # a signal handler may end the recording in the middle of a call
+        until = time.monotonic() + SETTLE
+        while waiting and time.monotonic() < until:
+            time.sleep(PAUSE)
+            now = self._recorder.recording.ongoing_calls
+            waiting = {thread: call for thread, call in waiting.items() if now.get(thread) == call}
 
     def remove(self) -> None:
         """Put everything back as it was. A second call does nothing."""

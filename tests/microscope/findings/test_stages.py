@@ -17,7 +17,7 @@ from chatstages.faults import (
     closed_too_early,
     decoded_in_pieces,
     sending_under_the_lock,
-    the_speaker_pays,
+    send_error_unhandled,
 )
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
@@ -95,13 +95,13 @@ def test_closing_too_early_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_pays_for_a_leaver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the line of the mistake."""
     monkeypatch.setattr("threading.excepthook", lambda _failure: None)
-    with microscope() as scope, clients(the_speaker_pays, 2) as (_server, told, (ann, eve)):
+    with microscope() as scope, clients(send_error_unhandled, 2) as (_server, told, (ann, eve)):
         eve.close()
         told.wait("left")
         ann.send("Where is she?")
         ann.heard.wait("disconnected")
     assert "UnhandledSendError" in found_kinds(scope.recording)
-    assert re.search(r"the_speaker_pays\.py:\d+  conn\.sendall\(", repr(explain(scope.recording)))
+    assert re.search(r"send_error_unhandled\.py:\d+  conn\.sendall\(", repr(explain(scope.recording)))
 
 
 def test_a_pool_for_each_is_named() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from chatstages.microscope.model.recording import Recording
 from chatstages.microscope.pictures import Picture, board, sequence, timeline, wire
-from tests.support.microscope.recordings import Script, calm, chat, crossed, frozen, merged
+from chatstages.microscope.pictures.style import WIDTH
+from tests.support.microscope.recordings import Script, calm, chat, crossed, frozen, group, merged
 
 PICTURES: list[Callable[[Recording], Picture]] = [sequence, timeline, board, wire]
 
@@ -87,3 +88,26 @@ def test_a_picture_is_saved_as_svg(tmp_path: object) -> None:
     sequence(merged()).save(f"{tmp_path}/picture.svg")
     with open(f"{tmp_path}/picture.svg", encoding="utf-8") as file:
         assert "prefers-color-scheme" in file.read()
+
+
+SMALLEST = 14  # px, of lettering
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_a_picture_can_be_read_in_a_notebook(draw: Callable[[Recording], Picture]) -> None:
+    """It fits beside the list of files; one that does not is scrolled, and not made smaller."""
+    svg = draw(merged()).svg
+    assert int(ET.fromstring(svg).attrib["width"]) <= WIDTH
+    assert "max-width:none" in ET.fromstring(svg).attrib["style"]
+    sizes = re.findall(r"font(?:-size)?:(\d+)px", svg)
+    assert min(map(int, sizes)) >= SMALLEST
+    assert "overflow-x:auto" in draw(merged())._repr_mimebundle_()["text/html"]
+
+
+def test_five_lanes_fit_and_more_are_scrolled() -> None:
+    """A lane is as wide as its name."""
+    widths = []
+    for size in (4, 9):
+        script, _threads, _pairs = group(size)
+        widths.append(int(ET.fromstring(sequence(script).svg).attrib["width"]))
+    assert widths[0] <= WIDTH < widths[1]

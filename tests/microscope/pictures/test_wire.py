@@ -16,6 +16,14 @@ def test_a_wire_in_words() -> None:
     ]
 
 
+def test_a_split_character_is_marked_where_it_was_split() -> None:
+    """In the picture as in the text: with the same sentence, and scissors between its bytes."""
+    picture = wire(merged())
+    for sentence in ("✂ 大 at offset 3 was split", "✂ 家 at offset 6 was split"):
+        assert f">{sentence}</text>" in picture.svg
+    assert picture.svg.count(">✂</text>") == picture.shapes.count('class="line cut"') == 2
+
+
 def test_a_long_stream_is_shown_in_part() -> None:
     """With what is left out, and with every place where something begins."""
     script = Script()

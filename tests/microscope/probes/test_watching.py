@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import select
 import selectors
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import ModuleType
 
 import pytest
@@ -16,8 +18,10 @@ import pytest
 from chatstages import stage4_broadcast
 from chatstages.microscope import microscope
 from chatstages.microscope.probes import recorder as recorders
+from chatstages.microscope.probes import watching
+from chatstages.runtime import StoppableSocket
 from tests.support import PATIENCE
-from tests.support.microscope.sockets import event_kinds, run_thread
+from tests.support.microscope.sockets import connection, event_kinds, run_thread
 
 CLASSES = [
     socket.socket,
@@ -154,3 +158,89 @@ def test_threads_that_outlive_it_are_not_disturbed() -> None:
         thread.join(PATIENCE)
     assert got == [b"hello"]
     assert not scope.of("recv")
+
+
+class Absent(socket.socket):
+    """A socket that comes back from `sendall` long after the bytes have arrived."""
+
+    back: threading.Event
+
+    def sendall(self, data: bytes, flags: int = 0, /) -> None:  # type: ignore[override]
+        """Send, and come back when `back` is set."""
+        super().sendall(data, flags)
+        self.back.wait(PATIENCE)
+
+
+def test_a_send_that_is_under_way_at_the_end_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes have arrived: without it they would come from nowhere."""
+    Absent.back = threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: Absent.back.set())
+    with socket.create_server(("127.0.0.1", 0)) as door, Absent() as client:
+        client.connect(door.getsockname())
+        conn, _address = door.accept()
+        with conn, microscope() as scope:
+            thread = threading.Thread(target=client.sendall, args=(b"!",))
+            thread.start()
+            conn.recv(1)
+        thread.join(PATIENCE)
+    assert sorted(event_kinds(scope, "send", "recv")) == ["recv", "send"]
+
+
+def test_a_recv_whose_bytes_have_been_sent_is_recorded() -> None:
+    """Though its thread may not have been woken yet when the block ends."""
+    with connection() as (client, conn):
+        for _each in range(10):
+            with microscope() as scope:
+                thread = threading.Thread(target=lambda: conn.recv(1))
+                thread.start()
+                while not scope.recording.ongoing_calls:
+                    pass  # pytest's timeout ends it
+                client.send(b"!")
+            thread.join(PATIENCE)
+            assert "main → thread 1: “!”" in scope.sequence().text
+
+
+def test_a_send_that_is_blocked_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays in the recording as a call that has not ended."""
+    monkeypatch.setattr(watching, "SETTLE", 0.01)
+
+    def fill(sock: socket.socket) -> None:
+        """Send more than all buffers hold, until the peer is gone."""
+        with suppress(OSError):
+            sock.sendall(b"x" * 50_000_000)
+
+    with connection() as (client, conn):
+        with microscope() as scope:
+            thread = threading.Thread(target=fill, args=(client,))
+            thread.start()
+            while not scope.recording.ongoing_calls:
+                pass  # pytest's timeout ends it
+        conn.close()
+        thread.join(PATIENCE)
+    assert [call.kind for call in scope.recording.ongoing_calls.values()] == ["send"]
+
+
+def test_a_recv_that_has_waited_since_an_earlier_recording_is_recorded() -> None:
+    """At the line of the watched code that has called it, as in a cell that is run again."""
+    received = queue.SimpleQueue[bytes]()
+
+    def read(conn: StoppableSocket) -> None:
+        """Put everything that arrives into the queue."""
+        while data := conn.recv(100):
+            received.put(data)
+
+    with StoppableSocket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        with socket.create_connection(door.getsockname()) as client:
+            conn, _address = door.accept()
+            reader = threading.Thread(target=read, args=(conn,))
+            reader.start()
+            for _each in range(3):
+                with microscope() as scope:
+                    client.sendall(b"hello")
+                    assert received.get(timeout=PATIENCE) == b"hello"
+                (recv,) = scope.of("recv")
+                assert (recv.data, recv.function) == (b"hello", "read")
+        reader.join(PATIENCE)
+        conn.close()
