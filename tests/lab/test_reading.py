@@ -94,7 +94,8 @@ def test_every_line_is_in_a_comparison_once() -> None:
 def test_similar_lines_stand_side_by_side() -> None:
     """What is between them stands before or after, opposite nothing of its kind."""
     before = ["data = conn.recv(10)", "text = data.decode()"]
-    after = ["decoder = Decoder()", "data = conn.recv(65535)", "text = decoder.decode(data)"]
+    comment = "  # a comment, however long it is, does not make them two lines that differ"
+    after = ["decoder = Decoder()", "data = conn.recv(65535)", "text = decoder.decode(data)" + comment]
     assert [(row.left, row.right) for row in pairs(before, after)] == [
         (None, after[0]),
         (before[0], after[1]),
