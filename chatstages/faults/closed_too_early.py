@@ -1,8 +1,8 @@
 """Stage 3, but the accepting thread closes the connection that it has just given away.
 
 It looks tidy: what the loop has opened, the loop closes. But the other thread has only
-begun, and its `recv` finds a closed socket: OSError, bad file descriptor. (That `handle`
-does not suppress it is only to let you see it.)
+begun, and its `recv` finds a closed socket: OSError, bad file descriptor. (Its
+`handle` does not suppress it, to let you see it.)
 
 In the wild that line stands after the thread is started. Then it works now and then,
 which is worse.

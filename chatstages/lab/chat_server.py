@@ -17,7 +17,7 @@ from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.connecting import Connection, client_kind, connect
 from chatstages.lab.painter import painter
 from chatstages.lab.widgets import FONT, WINDOW, as_html, log_html, title_html, trouble_html
-from chatstages.microscope.model.naming import name_client
+from chatstages.microscope.model.naming import forget_client, name_client
 from chatstages.protocol.names import COLON
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind, show_address
@@ -93,6 +93,8 @@ class ChatServer(ipywidgets.VBox):  # type: ignore[misc]
             self._server.stop()
         for client in self._clients.values():
             client.disconnect()
+        for address in self._names:
+            forget_client(address)
 
     def connect(self, name: str) -> ChatClient:
         """Return a client, connected, and heard by whoever speaks next.

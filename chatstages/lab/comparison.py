@@ -90,8 +90,9 @@ def align(before: list[str], after: list[str]) -> Iterator[Pair]:
 
 @cache
 def similarity(left: str, right: str) -> float:
-    """Return how much two lines have in common, their indentation aside: from 0 to 1."""
-    return SequenceMatcher(None, left.strip(), right.strip(), autojunk=False).ratio()
+    """Return how much two lines have in common, indentation and comment aside: from 0 to 1."""
+    old, new = (line.strip().partition("  # ")[0] for line in (left, right))
+    return SequenceMatcher(None, old, new, autojunk=False).ratio()
 
 
 def draw(pair: Pair) -> tuple[str, str]:

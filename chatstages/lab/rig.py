@@ -20,7 +20,7 @@ from chatstages.lab.chat_client import WAIT, ChatClient
 from chatstages.lab.chat_server import ChatServer
 from chatstages.lab.connecting import client_kind, connect, read_address
 from chatstages.lab.terminal import Terminal
-from chatstages.microscope.model.naming import name_client
+from chatstages.microscope.model.naming import forget_client, name_client
 from chatstages.runtime.events import Address, show_address
 from chatstages.runtime.sockets import CONNECT_TIMEOUT
 
@@ -99,8 +99,13 @@ def silent_reader(server: ChatServer, name: str = "silent_reader") -> socket.soc
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     sock.connect(server.address)
     name_client(sock.getsockname()[:2], name)
-    _running[key] = sock.close
+    _running[key] = partial(_close_reader, sock, sock.getsockname()[:2])
     return sock
+
+
+def _close_reader(sock: socket.socket, address: Address) -> None:
+    forget_client(address)
+    sock.close()
 
 
 def _stop(name: str) -> None:

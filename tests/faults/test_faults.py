@@ -19,8 +19,8 @@ from chatstages.faults import (
     a_pool_that_blocks,
     closed_too_early,
     decoded_in_pieces,
-    sending_under_the_lock,
     send_error_unhandled,
+    sending_under_the_lock,
 )
 from chatstages.runtime.background import BackgroundServer
 from tests.support import PATIENCE, STAGES, Recorder, connected, fill, listening, read_until, stopped
@@ -43,7 +43,12 @@ MISTAKES = [
     (closed_too_early, 3, "handle", ["with conn:"]),
     (closed_too_early, 3, "accept_clients", ["# The mistake", "conn.close()"]),
     (send_error_unhandled, 4, "Group", ["# The mistake", "conn.sendall("]),
-    (send_error_unhandled, 4, "handle", ["for text", "group.on_event(", "group.broadcast(", "group.on_event("]),
+    (
+        send_error_unhandled,
+        4,
+        "handle",
+        ["for text", "group.on_event(", "group.broadcast(", "group.on_event("],
+    ),
     (send_error_unhandled, 4, "accept_clients", []),
     (sending_under_the_lock, 4, "handle", ["conn.setsockopt("]),
     (sending_under_the_lock, 4, "Group", [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from html import unescape
 from typing import Any
 
 import pytest
 
+from chatstages import i18n
 from chatstages.i18n import LANGUAGES
 from chatstages.lab import ask
 from chatstages.lab.quiz import Question, read_questions
+from tests.support import ROOT
 
 EVERY = [(language, name) for language in LANGUAGES for name in read_questions(language)]
 
@@ -59,9 +63,26 @@ def test_code_is_set_as_code_and_everything_else_as_it_is() -> None:
     assert repr(question) == "What is a & b?\n  A <b> & <i>"
 
 
-def test_every_answer_says_why() -> None:
-    """Right or wrong."""
-    question = ask("who_receives")
-    for button in question._buttons:
+@pytest.mark.parametrize(("language", "name"), EVERY)
+def test_every_answer_says_why(language: str, name: str) -> None:
+    """Right or wrong, when it is clicked."""
+    i18n.use(language)
+    question = ask(name)
+    for button, answer in zip(question._buttons, question._answers, strict=True):
         button.click()
-        assert re.search("[✔✘] .{20}", question._feedback.value)
+        shown = unescape(re.sub(r"<[^>]*>", "", question._feedback.value))
+        assert answer["why"].replace("`", "") in shown
+        assert ("✔" in shown) == answer.get("right", False)
+    assert question._repr_mimebundle_()["text/plain"] == repr(question)
+    assert len(repr(question).splitlines()) == 1 + len(question._answers)
+
+
+def test_every_question_is_asked_in_a_notebook() -> None:
+    """And each of the notebooks asks at least three."""
+    asked = {}
+    questions = list(read_questions("en"))
+    for path in sorted((ROOT / "notebooks").glob("0*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        asked[path.name] = [name for name in questions if f'ask(\\"{name}\\")' in text]
+    assert sorted(itertools.chain(*asked.values())) == sorted(questions)
+    assert all(len(names) >= 3 for names in asked.values()), asked

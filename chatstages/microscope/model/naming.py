@@ -12,15 +12,29 @@ from dataclasses import replace
 from functools import cached_property
 
 from chatstages.i18n import _
-from chatstages.microscope.model.recording import OngoingCall, Recording, Thing, TraceEvent, names_of_clients
+from chatstages.microscope.model.recording import (
+    OngoingCall,
+    Recording,
+    Thing,
+    TraceEvent,
+    names_of_clients,
+    recordings,
+)
 from chatstages.text import one_line
 
 MOST_CLIENTS = 3  # that the name of a thread names
 
 
 def name_client(address: tuple[str, int], name: str) -> None:
-    """Call the client whose socket has this address `name` in all recordings. Any thread may call."""
+    """Call the client whose socket has this address `name`, in recordings too. Any thread may call."""
     names_of_clients[address] = name
+    for recording in list(recordings):
+        recording.name_client(address, name)
+
+
+def forget_client(address: tuple[str, int]) -> None:
+    """Call whoever gets this address from now on something else. Any thread may call."""
+    names_of_clients.pop(address, None)
 
 
 def is_cell(file: str) -> bool:

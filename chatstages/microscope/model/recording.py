@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -18,6 +19,9 @@ MAX_BYTES = 64 << 20  # bytes of sent and received data, in all kept events toge
 
 # By the address of its socket: who a client is, where whoever has started it has said so.
 names_of_clients: dict[object, str] = {}
+# All of them, to be told of further names. A recording keeps those of clients that have left meanwhile: the
+# system may give their addresses to others, who must not be called so later.
+recordings: weakref.WeakSet[Recording] = weakref.WeakSet()
 
 TraceKind = Literal[
     # sockets
@@ -128,12 +132,13 @@ class Recording:
         self._counts: dict[str, int] = {}  # how many things of each sort there have been
         self._ongoing: dict[str, OngoingCall] = {}  # by thread
         self._holders: dict[str, tuple[str, int]] = {}  # of each held lock: the thread, and since when
-        self.clients = names_of_clients
+        self.clients = dict(names_of_clients)
         self._next = 0
         self._bytes = 0
         self._max_events, self._max_bytes = max_events, max_bytes
         self._zero = time.perf_counter_ns()
         self._stopped: int | None = None  # the time at which it ended
+        recordings.add(self)
 
     @classmethod
     def restored(
@@ -163,7 +168,11 @@ class Recording:
         """End the recording. Calls that have not ended by now stay in `ongoing_calls`."""
         with self._lock:
             self._stopped = self.now()
-            self.clients = dict(self.clients)
+
+    def name_client(self, address: object, name: str) -> None:
+        """Call the client with this address `name`, unless the recording has ended."""
+        if self._stopped is None:
+            self.clients[address] = name
 
     # --- what the probes call ---
 

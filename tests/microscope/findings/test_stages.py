@@ -16,8 +16,8 @@ from chatstages.faults import (
     a_pool_that_blocks,
     closed_too_early,
     decoded_in_pieces,
-    sending_under_the_lock,
     send_error_unhandled,
+    sending_under_the_lock,
 )
 from chatstages.microscope import findings, microscope
 from chatstages.microscope.findings import explain
