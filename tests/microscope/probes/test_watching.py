@@ -163,23 +163,23 @@ def test_threads_that_outlive_it_are_not_disturbed() -> None:
 class Absent(socket.socket):
     """A socket that comes back from `sendall` long after the bytes have arrived."""
 
-    back: threading.Event
+    back: queue.SimpleQueue[None]  # not an Event: that would be recorded, too
 
     def sendall(self, data: bytes, flags: int = 0, /) -> None:  # type: ignore[override]
-        """Send, and come back when `back` is set."""
+        """Send, and come back when something is put into `back`."""
         super().sendall(data, flags)
-        self.back.wait(PATIENCE)
+        self.back.get(timeout=PATIENCE)
 
 
 def test_a_send_that_is_under_way_at_the_end_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bytes have arrived: without it they would come from nowhere."""
-    Absent.back = threading.Event()
-    monkeypatch.setattr(time, "sleep", lambda _seconds: Absent.back.set())
+    Absent.back = queue.SimpleQueue()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: Absent.back.put(None))
     with socket.create_server(("127.0.0.1", 0)) as door, Absent() as client:
         client.connect(door.getsockname())
         conn, _address = door.accept()
         with conn, microscope() as scope:
-            thread = threading.Thread(target=client.sendall, args=(b"!",))
+            thread = threading.Thread(target=lambda: client.sendall(b"!"))
             thread.start()
             conn.recv(1)
         thread.join(PATIENCE)
