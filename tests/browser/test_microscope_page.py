@@ -123,7 +123,7 @@ def test_a_live_board_and_a_recording_to_play(open_notebook: Callable[..., Page]
     slider = page.page.locator(".jp-OutputArea .noUi-target").last
     width = slider.bounding_box()["width"]
     slider.click(position={"x": width - 2, "y": 2})
-    page.page.get_by_text("main: close socket 2").locator("visible=true").first.wait_for()
+    page.page.get_by_text("this notebook: close socket 2").locator("visible=true").first.wait_for()
     page.page.get_by_role("tab", name="Wire").click()
     page.page.locator("svg text", has_text="68").locator("visible=true").first.wait_for()
     page.picture(f"{front_end}-player")
