@@ -20,7 +20,7 @@ FREE_THREADED ?= $(firstword $(foreach p,python3.14t python3.13t,$(shell command
 FUZZ_ARGS ?= -runs=1000000
 TEST_ARGS ?=
 # Wider lines would wrap in a notebook.
-LEARNERS_READ := $(wildcard chatstages/stage*.py chatstages/stage5_pool/*.py chatstages/faults/*.py examples/*.py examples/zh/*.py)
+LEARNERS_READ := $(wildcard chatstages/stage*.py chatstages/stage5_pool/*.py chatstages/faults/*.py examples/*.py examples/zh/*.py notebooks/*.ipynb notebooks/zh/*.ipynb)
 
 .PHONY: help lab test lint types unit free-threaded schedules soak fuzz browser notebooks bench run-notebooks format translations constraints clean
 
