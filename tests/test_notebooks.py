@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.support import ROOT
 
@@ -162,3 +163,15 @@ def test_a_notebook_says_what_to_do(path: Path) -> None:
     )
     for needed in (lost, now, "(glossary.md)"):
         assert needed in text
+
+
+@pytest.mark.soak
+@every_notebook
+def test_every_cell_can_be_run_again(path: Path, tmp_path: Path) -> None:
+    """At once, and all of them in a second round."""
+    client = NotebookClient(read(path), timeout=60, resources={"metadata": {"path": str(tmp_path)}})
+    cells = list(enumerate(client.nb.cells))
+    for again in ([cell for cell in cells for _each in range(2)], cells * 2):
+        with client.setup_kernel():
+            for number, cell in again:
+                client.execute_cell(cell, number)  # raises what the cell raises

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 
 from pygments import lex
@@ -71,7 +72,7 @@ def read(code: Code) -> list[str]:
     """Return the lines of a script as they are, or of our code in the reader's language."""
     if isinstance(code, str | Path):
         return Path(code).read_text(encoding="utf-8").rstrip().splitlines()
-    text = translated(inspect.getsource(code)).rstrip()
+    text = dedent(translated(inspect.getsource(code))).rstrip()  # of a method, too
     return without_docstring(text) if isinstance(code, ModuleType) else text.splitlines()
 
 

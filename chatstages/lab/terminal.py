@@ -50,6 +50,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         self._text = ""
         self._forgotten = 0  # characters that had to make room
         self._found: dict[str, int] = {}  # up to where in all that was shown a text has been found
+        self._begin = 0  # where in all that was shown this run begins
         self._reading = False  # whether more may still be shown
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -99,6 +100,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         )
         with self._changed:
             self._process, self._reading = process, True
+            self._begin = self._forgotten + len(self._text)
         self._reader = threading.Thread(target=self._read, args=(process,), name=f"terminal {self.name}")
         self._reader.start()
 
@@ -111,10 +113,11 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         try:
             self._process.stdin.write(f"{line}\n".encode())
         except (OSError, ValueError):  # ValueError: the reading thread has closed it
-            raise BrokenPipeError(_("{name}: the script has ended.").format(name=self.name)) from None
+            reason = _("{name}: the script has ended. Run it again with .start(), or click on Run again.")
+            raise BrokenPipeError(reason.format(name=self.name)) from None
 
     def wait_for(self, text: str, timeout: float = WAIT) -> str:
-        """Wait until the window has shown `text`, once more than when it was last waited for.
+        """Wait until this run has shown `text`, once more than when it was last waited for.
 
         Returns the line in which it stands. Raises TimeoutError after `timeout` seconds, or at once where
         the script has ended without it.
@@ -161,7 +164,7 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
 
     def _find(self, text: str) -> int:
         """Return where `text` begins, behind the place where it was last found, or -1."""
-        start = max(0, self._found.get(text, 0) - self._forgotten)
+        start = max(0, max(self._begin, self._found.get(text, 0)) - self._forgotten)
         place = self._text.find(text, start)
         return place + self._forgotten if place >= 0 else -1
 
@@ -197,13 +200,17 @@ class Terminal(ipywidgets.VBox):  # type: ignore[misc]
         """Show the newest state. Any thread may call; returns the number of characters sent."""
         with self._changed:  # held to the end, so that no older picture overtakes a newer one
             running = self.running
-            status = None if self._process is None else self._process.returncode
-            state = "" if status is None else _("ended, exit status {n}").format(n=status)
+            state = "" if running else self._how_it_ended()
             self._title.value = title_html(running, self.name, state)
             self._screen.value = screen_html(self._text)
             self._button.description = _("Ctrl-C") if running else _("Run again")
             self._line.disabled = not running
             return len(self._screen.value)
+
+    def _how_it_ended(self) -> str:
+        """Return "ended", with the exit status where the script itself says that it has failed."""
+        status = 0 if self._process is None else self._process.returncode
+        return _("ended, exit status {n}").format(n=status) if status > 0 else _("ended")
 
     def _type_or_tell(self, line: str) -> None:
         """Type what a person has typed; where the script has ended meanwhile, the window says so."""
