@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 
 from tests.support import ROOT
@@ -165,6 +166,21 @@ def test_a_notebook_says_what_to_do(path: Path) -> None:
         assert needed in text
 
 
+@every_notebook
+def test_chinese_is_emphasized_in_bold(path: Path) -> None:
+    """Slanted characters are hard to read."""
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            assert not re.findall(r"(?<![*\w])\*(?=[^*\s])[^*\n]*[\u4e00-\u9fff][^*\n]*\*(?!\*)", cell.source)
+
+
+@pytest.fixture(scope="module")
+def loop() -> None:
+    """Let Jupyter make its event loop, which it keeps, before a test is asked what it leaves behind."""
+    ensure_event_loop()
+
+
+@pytest.mark.usefixtures("loop")
 @pytest.mark.soak
 @every_notebook
 def test_every_cell_can_be_run_again(path: Path, tmp_path: Path) -> None:

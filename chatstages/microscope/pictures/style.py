@@ -19,7 +19,7 @@ from chatstages.svg import DARK, LIGHT, label, tooltip
 from chatstages.text import clean, one_line
 
 MARGIN = 20
-WIDTH = 850  # what a notebook shows on a small screen (1280 x 720) beside the list of files
+WIDTH = 840  # what a notebook shows on a small screen (1280 x 720) beside the list of files
 TOP = 64  # where the first shape may begin, below the title
 
 DAY = LIGHT | {

@@ -17,7 +17,7 @@ from chatstages.svg import box, label, stroke
 from chatstages.text import clean
 
 PER_ROW = 16  # bytes
-CELL, ROW = 46, 92  # the width of a byte, and the height of a row of them
+CELL, ROW = 45, 92  # the width of a byte, and the height of a row of them
 LEFT = MARGIN + 70  # behind the numbers of the rows
 MOST_ROWS = 16  # of one stream: the first ones, and those with split characters or edges of sends and recvs
 MOST_STREAMS = 8
