@@ -96,9 +96,10 @@ def minutes(page: Path) -> dict[str, int]:
 
 
 def minutes_of(notebook: Path) -> int:
-    """Return the minutes of all sections of `notebook`."""
+    """Return the minutes of `notebook` in class: of all sections but those at home."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return sum(cell["metadata"].get("chatstages", {}).get("minutes", 0) for cell in cells)
+    sections = [cell["metadata"].get("chatstages", {}) for cell in cells]
+    return sum(section.get("minutes", 0) for section in sections if not section.get("at_home"))
 
 
 @pytest.mark.parametrize("readme", [ENGLISH, CHINESE], ids=["en", "zh"])

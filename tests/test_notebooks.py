@@ -145,14 +145,16 @@ def test_every_script_of_the_examples_is_in_a_notebook() -> None:
 
 @every_notebook
 def test_every_section_has_its_minutes(path: Path) -> None:
-    """In the metadata of the cell that begins with its heading; all together one lesson at most."""
+    """In the metadata of the cell that begins with its heading; but for those at home, one lesson at most."""
     cells = [cell for cell in read(path).cells if cell.cell_type == "markdown"]
     sections = [cell for cell in cells if re.search(r"^## ", cell.source, re.MULTILINE)]
     assert all(cell.source.startswith("## ") for cell in sections)
     assert all(headings(cell.source).count(2) == 1 for cell in sections)
-    minutes = [cell.metadata["chatstages"]["minutes"] for cell in sections]
-    assert all(isinstance(each, int) and each > 0 for each in minutes)
-    assert sum(minutes) <= LESSON
+    facts = [cell.metadata["chatstages"] for cell in sections]
+    assert all(isinstance(section["minutes"], int) and section["minutes"] > 0 for section in facts)
+    assert sum(section["minutes"] for section in facts if not section.get("at_home")) <= LESSON
+    at_home = [cell.source.startswith(("## At home", "## 回家再看")) for cell in sections]
+    assert at_home == [section.get("at_home", False) for section in facts]
 
 
 @every_notebook

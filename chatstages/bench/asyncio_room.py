@@ -21,7 +21,7 @@ TOO_MUCH = 4 << 20  # bytes that may wait for one member; more, and it is discon
 
 
 class AsyncioRoom:
-    """Who is there, and what happens to them. All of it on the one thread of the event loop: no lock."""
+    """Who is there, and what happens to them."""
 
     def __init__(self, on_event: Hook, patient: bool) -> None:
         self._on_event = on_event
@@ -52,7 +52,7 @@ class AsyncioRoom:
                 continue
             writer.write(line)
             if self._patient:
-                await writer.drain()  # the trap
+                await writer.drain()  # until its buffer is nearly empty
             elif writer.transport.get_write_buffer_size() > TOO_MUCH:
                 writer.transport.abort()
 

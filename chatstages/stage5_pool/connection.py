@@ -180,9 +180,8 @@ class Connection:
             sent = self.conn.send(piece)
         except BlockingIOError:
             sent = 0
-        except (
-            OSError
-        ):  # it was killed: `recv` brings what it said before, then the end
+        except OSError:
+            # It was killed: `recv` brings what it said before, then the end.
             self.offset = NOWHERE
             return
         self.offset += sent

@@ -46,6 +46,22 @@ def test_people_chat(open_notebook: Open, front_end: str) -> None:
     assert page.errors() == []
 
 
+def test_a_script_runs_in_a_window(open_notebook: Open, front_end: str) -> None:
+    """What is typed is its input, an empty line too; once it has ended, a button runs it again."""
+    script = "%%writefile hello.py\nwhile name := input('Who? '):\n    print('Hello,', name)"
+    page = open_notebook("script.ipynb", IMPORTS, script, "t = terminal('Eve', 'hello.py')\nrow(t)")
+    page.run(0, 1, 2)
+    page.log(0).get_by_text("Who?").wait_for()
+    page.box("Eve").fill("小明")
+    page.box("Eve").press("Enter")
+    page.log(0).get_by_text("Hello, 小明").wait_for()
+    page.box("Eve").press("Enter")
+    page.page.get_by_role("button", name="Run again").click()
+    page.page.get_by_role("button", name="Ctrl-C").wait_for()
+    page.picture(f"{front_end}-script")
+    assert page.errors() == []
+
+
 def test_a_keyboard_is_enough(open_notebook: Open) -> None:
     """Tab goes from the box to the buttons; Space presses them; leaving and coming back need no mouse."""
     page = open_notebook("keys.ipynb", IMPORTS, "s = start(4)\na = join(s, 'Ann')\nrow(s, a)")
