@@ -50,7 +50,7 @@ def test_a_script_runs_in_a_window(open_notebook: Open, front_end: str) -> None:
     """What is typed is its input, an empty line too; once it has ended, a button runs it again."""
     script = "%%writefile hello.py\nwhile name := input('Who? '):\n    print('Hello,', name)"
     page = open_notebook("script.ipynb", IMPORTS, script, "t = terminal('Eve', 'hello.py')\nrow(t)")
-    page.run(0, 1, 2)
+    page.run(0, 2)
     page.log(0).get_by_text("Who?").wait_for()
     page.box("Eve").fill("小明")
     page.box("Eve").press("Enter")
