@@ -87,6 +87,9 @@ def test_the_wheel_holds_notebooks_and_languages(wheel: zipfile.ZipFile) -> None
     names = set(wheel.namelist())
     notebooks = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")}
     assert {f"chatstages/lab/{name}" for name in notebooks if "checkpoints" not in name} <= names
+    assert not [
+        name for name in names if name.startswith("chatstages/lab/notebooks/") and name.endswith(".py")
+    ]
     catalogues = {
         f"chatstages/i18n/zh_CN/LC_MESSAGES/{name}.mo" for name in ("chatstages", "sources", "argparse")
     }
