@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatstages.i18n import _
+from chatstages.runtime import free_port
 from chatstages.stage5_pool.server import POOL_SIZE
 
 TIMEOUT = 10.0  # seconds that a server may take until it listens
@@ -229,10 +229,3 @@ def wait_for(peer: Peer, process: subprocess.Popen[bytes], output: Path) -> re.M
             last = (said.strip().splitlines() or [""])[-1]
             raise Failed(_("the server does not start: {reason}").format(reason=last))
         time.sleep(0.005)  # another program's file: there is no event to wait for
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -22,8 +22,9 @@ from chatstages.lab.quiz import ask
 from chatstages.lab.reading import source
 from chatstages.lab.rig import attempt, failures, finish, join, silent_reader, speak, start, terminal
 from chatstages.lab.sketches import sketch
-from chatstages.lab.terminal import Terminal, free_port
+from chatstages.lab.terminal import Terminal
 from chatstages.lab.widgets import row
+from chatstages.runtime import free_port
 
 __all__ = [
     "ChatClient",

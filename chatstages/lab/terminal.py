@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -228,11 +227,3 @@ def screen_html(text: str) -> str:
         "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
         f'white-space:pre-wrap;overflow-wrap:anywhere"><div>{as_html(text)}</div></div>'
     )
-
-
-def free_port() -> int:
-    """Return a port of this computer that no program uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

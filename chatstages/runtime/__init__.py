@@ -3,7 +3,7 @@
 - `sockets`: a socket whose blocked `accept` and `recv` any thread can wake
 - `background`: a server in a thread of its own
 - `waker`: waking a thread that waits in a selector
-- `options`: SO_REUSEADDR, keepalive, the limit of open files
+- `options`: SO_REUSEADDR, keepalive, a free port, the limit of open files
 - `events`: telling what happens
 
 It knows no protocol: bytes and messages are in `chatstages.protocol`.
@@ -11,7 +11,7 @@ It knows no protocol: bytes and messages are in `chatstages.protocol`.
 
 from chatstages.runtime.background import BackgroundServer
 from chatstages.runtime.events import Address, Event, EventKind, Hook, ignore, show_address
-from chatstages.runtime.options import allow_many_connections, keep_alive, reuse_address
+from chatstages.runtime.options import allow_many_connections, free_port, keep_alive, reuse_address
 from chatstages.runtime.sockets import StoppableSocket, Stopped
 from chatstages.runtime.waker import StopSignal, Waker
 
@@ -26,6 +26,7 @@ __all__ = [
     "Stopped",
     "Waker",
     "allow_many_connections",
+    "free_port",
     "ignore",
     "keep_alive",
     "reuse_address",

@@ -54,3 +54,11 @@ def keep_alive(conn: socket.socket) -> None:
     ):
         with suppress(AttributeError, OSError):  # not every system has each of them, or lets it be set
             conn.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def free_port() -> int:
+    """Return a port of this computer that no program uses now. Any thread may call."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from chatstages.runtime import free_port
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"en": ROOT / "examples", "zh": ROOT / "examples" / "zh"}
 SERVERS = [
@@ -63,14 +65,6 @@ PATIENCE = 20.0 * float(os.environ.get("CHATSTAGES_PATIENCE", "1"))
 def stage_of(script: str) -> int:
     """Return the stage to which a script belongs."""
     return int(script.removeprefix("stage")[0])
-
-
-def free_port() -> int:
-    """Return a port on 127.0.0.1 that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Program:
@@ -226,16 +220,6 @@ def connect(port: int, prepare: Callable[[socket.socket], None] = lambda _sock: 
     prepare(sock)
     sock.connect(("127.0.0.1", port))
     return sock
-
-
-def receive_until(sock: socket.socket, expected: bytes) -> bytes:
-    """Receive until `expected` is among what has come; return all that has."""
-    data = b""
-    while expected not in data:
-        more = sock.recv(65_536)
-        assert more, f"the connection ended after {data!r}"
-        data += more
-    return data
 
 
 def come_in(lang: str, client: Program, stage: int, name: str = "小明") -> None:

@@ -24,11 +24,11 @@ from tests.examples.program import (
     come_in,
     connect,
     read_screen,
-    receive_until,
     stage_of,
     start,
     start_server,
 )
+from tests.support import read_until
 
 TOGETHER = Path(__file__).with_name("together.py")
 
@@ -142,7 +142,7 @@ def two_of_one_name(lang: str, script: str, folder: Path) -> set[str]:
         for speaker, line in ((one, "老师：今天没有作业\n"), (two, "老师：今天放假\n")):
             speaker.sendall(line.encode())
             for sock in (one, two):
-                receive_until(sock, line.encode())
+                read_until(sock, line.encode())
         one.close()
         server.program.wait_for(WORDS[lang]["disconnected"])  # so it has come back from its last send
         return server.findings()
@@ -158,7 +158,7 @@ def screen_command(lang: str, script: str, folder: Path) -> set[str]:
         server.program.wait_for(WORDS[lang]["connected"], 2)
         one.sendall("小明：\x1b[2J\n".encode())
         for sock in (one, two):
-            receive_until(sock, b"\x1b[2J\n")
+            read_until(sock, b"\x1b[2J\n")
         one.close()
         server.program.wait_for(WORDS[lang]["disconnected"])  # so it has come back from its last send
         return server.findings()
@@ -261,7 +261,7 @@ def no_nickname(lang: str, script: str, _folder: Path) -> set[str]:
         one.sendall(b"hello")
         one.shutdown(socket.SHUT_WR)
         server.wait_for(WORDS[lang]["disconnected"])
-        assert receive_until(two, b"hello") == b"hello"
+        assert read_until(two, b"hello") == b"hello"
     return set()
 
 
@@ -316,7 +316,7 @@ def no_newline(lang: str, script: str, _folder: Path) -> set[str]:
         one.close()
         server.wait_for(WORDS[lang]["disconnected"])
         two.sendall(b"end\n")
-        assert receive_until(two, b"\n") == b"end\n"
+        assert read_until(two, b"\n") == b"end\n"
     return set()
 
 

@@ -23,11 +23,11 @@ from tests.examples.program import (
     come_in,
     connect,
     read_screen,
-    receive_until,
     stage_of,
     start,
     start_server,
 )
+from tests.support import read_until
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX signal or terminal")
 every_server = pytest.mark.parametrize(("lang", "script"), [(lang, s) for lang in FOLDERS for s in SERVERS])
@@ -48,7 +48,7 @@ def let_in(lang: str, script: str, server: Program, port: int) -> socket.socket:
     server.wait_for_line(WORDS[lang]["connected"])
     if stage_of(script) > 1:
         sock.sendall(b"hello\n")
-        server.wait_for_line("hello") if stage_of(script) < 4 else receive_until(sock, b"hello\n")
+        server.wait_for_line("hello") if stage_of(script) < 4 else read_until(sock, b"hello\n")
     return sock
 
 
@@ -219,8 +219,8 @@ def test_a_member_that_reads_nothing_holds_up_nobody(lang: str, script: str) -> 
         server.wait_for(WORDS[lang]["connected"], 2)
         for _each in range(count):
             speaker.sendall(line)
-            receive_until(speaker, b"\n")
-        silent_has = sum(len(receive_until(silent, b"\n")) for _each in range(1))
+            read_until(speaker, b"\n")
+        silent_has = sum(len(read_until(silent, b"\n")) for _each in range(1))
         while silent_has < count * len(line):
             silent_has += len(silent.recv(1 << 20))
         assert silent_has == count * len(line)
@@ -241,7 +241,7 @@ def test_a_line_too_long_is_no_message(lang: str) -> None:
             noisy.sendall(b"x" * 5_000)
             server.wait_for(WORDS[lang]["disconnected"])
         other.sendall("小明：好\n".encode())
-        assert receive_until(other, b"\n") == "小明：好\n".encode()
+        assert read_until(other, b"\n") == "小明：好\n".encode()
 
 
 @pytest.mark.parametrize(

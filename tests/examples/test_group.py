@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.examples.program import FOLDERS, PATIENCE, WORDS, Program, connect, receive_until, start_server
+from tests.examples.program import FOLDERS, PATIENCE, WORDS, Program, connect, start_server
 from tests.examples.test_endings import reset, small
+from tests.support import read_until
 
 CHUNK = b"x" * 60_000
 MOMENT = 1.0  # seconds without a byte, after which the server counts as stuck; if it is not, nothing fails
@@ -51,7 +52,7 @@ def test_a_member_that_is_killed_is_not_the_speaker_s_error(lang: str) -> None:
         reset(killed)
         speaker.sendall(b"hello")
         other.settimeout(PATIENCE)
-        receive_until(other, b"hello")
+        read_until(other, b"hello")
 
 
 @pytest.mark.parametrize("lang", FOLDERS)
