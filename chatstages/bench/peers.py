@@ -107,6 +107,12 @@ def stage5(_folder: Path) -> Peer:
     return Peer(_("stage {n}").format(n=5), ours("chatstages.stage5_pool"), LINE)
 
 
+def command(_folder: Path) -> Peer:
+    """Stage 5 as a person runs it: it tells every line, here in a file."""
+    arguments = ["-m", "chatstages", "serve", "5", "--port", "0"]
+    return Peer("chatstages serve 5", [sys.executable, *arguments], LINE, ready=r"127\.0\.0\.1:(\d+)")
+
+
 def stage5_with(workers: int, _folder: Path) -> Peer:
     """The same with so many threads in the pool."""
     name = _("stage {n}, {workers} workers").format(n=5, workers=workers)
@@ -116,6 +122,11 @@ def stage5_with(workers: int, _folder: Path) -> Peer:
 def asyncio_room(_folder: Path) -> Peer:
     """The room of stage 5 in coroutines."""
     return Peer("asyncio", ours("chatstages.bench.asyncio_room"), LINE)
+
+
+def least_python(_folder: Path) -> Peer:
+    """The least Python that passes lines on: one selector, bound `recv` and `send`, no names, no checks."""
+    return Peer(_("least Python"), [sys.executable, str(SOURCES / "least_python.py")], LINE)
 
 
 def c_server(folder: Path) -> Peer:
@@ -164,7 +175,9 @@ ALL = {
     "stage 3": stage3,
     "stage 4": stage4,
     "stage 5": stage5,
+    "chatstages serve 5": command,
     "asyncio": asyncio_room,
+    "least Python": least_python,
     "C": c_server,
     "C, 2 threads": c_server_2,
     "Redis": redis,

@@ -11,7 +11,7 @@ from typing import Any
 from chatstages import load_stage
 from chatstages.cli.arguments import add_stage, host_and_port, nickname
 from chatstages.cli.errors import Problem, connecting_problem
-from chatstages.cli.terminal import open_terminal, say
+from chatstages.cli.terminal import open_terminal, say, say_in_rows
 from chatstages.i18n import _
 from chatstages.runtime import Address, Event, show_address
 from chatstages.runtime.options import DEFAULT_PORT
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
                 told = True
                 terminal.end()
             try:
-                say(message)
+                say_in_rows(message)
             except BrokenPipeError:
                 terminal.end()
 

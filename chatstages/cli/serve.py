@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-import threading
+import sys
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from chatstages import load_stage
 from chatstages.cli.arguments import add_stage, natural_number, port_number
 from chatstages.cli.errors import Problem, listening_problem
-from chatstages.cli.terminal import say
+from chatstages.cli.terminal import EventScreen, say
 from chatstages.i18n import _
-from chatstages.runtime import Address, Event, allow_many_connections, show_address
+from chatstages.runtime import Address, allow_many_connections, show_address
 from chatstages.runtime.options import DEFAULT_PORT
 
 ANYWHERE = "0.0.0.0"  # listening on this means: on all addresses of this computer
@@ -47,30 +47,25 @@ def run(arguments: argparse.Namespace) -> int:
     address = (arguments.host, port)
     stage = load_stage(arguments.stage)
     options = stage_options(stage, arguments)
-    output_closed = threading.Event()
-
-    def show(event: Event) -> None:
-        try:
-            say(event)
-        except BrokenPipeError:
-            output_closed.set()  # nobody reads what we print any more
-
+    screen = EventScreen()
     allow_many_connections()
     try:
-        server = stage.serve(*address, on_event=show, **options)
+        server = stage.serve(*address, on_event=screen, **options)
     except (OSError, UnicodeError) as error:
         raise listening_problem(error, address) from None
     with server:
         try:
             say_where(arguments.stage, server.address)
-            while not output_closed.is_set() and not server.wait(0.5):
+            sys.stdout.flush()
+            while not screen.closed.is_set() and not server.wait(0.5):
                 pass
         except KeyboardInterrupt:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
-            say("")
-    say(_("The server has ended."))
-    return 0
+            screen.say("")
+    if not screen.say(_("The server has ended.")):
+        raise Problem(_("The server has ended. The last lines are missing: the output takes no more."))
+    return int(screen.closed.is_set())
 
 
 def stage_options(stage: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:

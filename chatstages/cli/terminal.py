@@ -10,17 +10,80 @@ from __future__ import annotations
 import codecs
 import io
 import queue
+import shutil
 import sys
 import threading
 from contextlib import AbstractContextManager, ExitStack, suppress
 from importlib.util import find_spec
 
+from chatstages.runtime import Event
+from chatstages.runtime.event_queue import Lines, as_text
+from chatstages.text import wrapped
+
+SAY_TIMEOUT = 0.3  # seconds that the output has for a line of ours
 CHECK = 0.2  # seconds between two looks at whether the conversation is over
 
 
 def say(what: object) -> None:
     """Print `what` as one line, in one piece: several threads may speak at the same time."""
     sys.stdout.write(f"{what}\n")
+
+
+def say_in_rows(what: object) -> None:
+    """Print `what`; what does not fit into one row of the terminal goes on below, indented."""
+    text = str(what)
+    say(wrapped(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
+
+
+class EventScreen:
+    """Prints events: a hook for a server (`event_queue.BatchHook`), and for one thread at a time.
+
+    `closed` is set when nobody reads what it prints any more. Where the output is paused, it blocks for ever.
+    """
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self._printing = threading.Lock()  # Guards standard output: who holds it may be blocked in there.
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        self.tell_all([event])
+
+    def tell_all(self, happened: list[Event | Lines]) -> None:
+        """Print all that has happened, in one piece."""
+        self._print(as_text(happened))
+
+    def _print(self, text: str) -> None:
+        try:
+            with self._printing:
+                write_unbuffered(text)
+        except BrokenPipeError:
+            self.closed.set()
+
+    def say(self, line: str) -> bool:
+        """Print `line`, also while the events are blocked; return whether the output took it in time.
+
+        Any thread may call.
+        """
+        printer = threading.Thread(target=self._print, args=(f"{line}\n",), daemon=True)
+        printer.start()
+        printer.join(SAY_TIMEOUT)
+        return not printer.is_alive()
+
+
+def write_unbuffered(text: str) -> None:
+    """Write `text` to standard output, past its buffer.
+
+    A thread that is blocked in a buffered write holds the buffer's lock, and Python could not end.
+    """
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if raw is None:  # no file, but what a test or a notebook has put there
+        sys.stdout.write(text)
+        return
+    data = memoryview(text.encode(sys.stdout.encoding, "replace"))
+    while data:
+        data = data[raw.write(data) or 0 :]
 
 
 def open_terminal(erase: bool) -> PlainTerminal | EditingTerminal:

@@ -2,7 +2,7 @@
 
 TCP carries a stream of bytes. It knows neither characters nor messages: what was sent in one piece
 may arrive in three (split), and three in one (coalesced). Stages 1 to 4 live with that (`Decoder`);
-in stage 5 a newline is the delimiter, and `LineDecoder` finds the messages again.
+in stage 5 a newline is the delimiter, and `LineSplitter` finds the messages again.
 
 No function here blocks. An object belongs to one connection, so to one thread at a time.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import io
 
-from chatstages.text import clean
+from chatstages.text import MAX_MARKS, clean, replace_unsafe
 
 MAX_LINE = 4_096  # bytes in one message of stage 5, the newline not counted
 RAW_PAUSE = 0.05  # seconds of silence that end a message of a client that sends no newlines
@@ -38,7 +38,7 @@ class Decoder:
 
     def decode(self, data: bytes) -> str:
         """Return the text that `data` completes; b"", the end of the stream, gives up what is kept back."""
-        return clean(self._decoder.decode(data, final=not data))
+        return replace_unsafe(self._decoder.decode(data, final=not data))
 
     @property
     def incomplete(self) -> bool:
@@ -46,11 +46,12 @@ class Decoder:
         return bool(self._decoder.getstate()[0])
 
 
-class LineDecoder:
-    """Whole messages from bytes that arrive in pieces: a message ends at a newline.
+class LineSplitter:
+    """Whole messages from bytes that arrive in pieces: a message is a line, it ends at a newline.
 
-    A message longer than `limit` bytes is thrown away up to its end and counted in `too_long`, so
-    that nobody can fill our memory with a line that never ends.
+    A message stays bytes; that they are UTF-8 and safe on a screen is seen to (`clean_line`). One longer
+    than `limit` bytes is thrown away up to its end and counted in `too_long`, so that nobody can fill our
+    memory with a line that never ends.
     """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
@@ -70,29 +71,37 @@ class LineDecoder:
         """For how many seconds to wait for the end of the message, None when none has begun."""
         return (RAW_PAUSE if self.raw else LINE_PAUSE) if self.waiting else None
 
-    def feed(self, data: bytes) -> list[str]:
+    def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that `data` completes, without their newlines.
 
         It cuts at the byte 0x0A alone, which is part of no other character in UTF-8.
         (`str.splitlines` would cut at U+2028 and a dozen others too.)
         """
-        messages = []
-        *lines, rest = (self._rest + data).split(b"\n")
-        for line in lines:
+        data = self._rest + data
+        lines = data.split(b"\n")
+        self._rest = lines.pop()
+        if lines:
             self.raw = False
-            if self._skipping:
-                self._skipping = False  # here it ends; it has been counted
-            elif len(line := line.removesuffix(b"\r")) > self._limit:
-                self.too_long += 1
-            else:
-                messages.append(clean(line.decode("utf-8", "replace")))
-        if len(rest.removesuffix(b"\r")) > self._limit and not self._skipping:
-            self._skipping = True
-            self.too_long += 1
-        self._rest = b"" if self._skipping else rest
-        return messages
+        if len(data) > self._limit or self._skipping:
+            lines = self._skip_long(lines)
+        return list(map(clean_line, lines))
 
-    def flush(self, final: bool = False) -> list[str]:
+    def _skip_long(self, lines: list[bytes]) -> list[bytes]:
+        """Return those of `lines` that are not too long, and count the others."""
+        if self._skipping and lines:
+            del lines[0]  # here it ends; it has been counted
+            self._skipping = False
+        if self._skipping or not self._is_short(self._rest):
+            self._rest, self._skipping = b"", True
+        return list(filter(self._is_short, lines))
+
+    def _is_short(self, line: bytes) -> bool:
+        """Tell whether `line` is within the limit (a return at its end does not count); count it if not."""
+        is_short = len(line) <= self._limit or len(line.removesuffix(b"\r")) <= self._limit
+        self.too_long += not is_short
+        return is_short
+
+    def flush(self, final: bool = False) -> list[bytes]:
         """Return what a pause completes: the message that has come without a newline, if any.
 
         A character that is not whole yet stays back, but at the end of the stream (`final`).
@@ -101,4 +110,16 @@ class LineDecoder:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         message = clean(decoder.decode(self._rest, final))
         self._rest, self._skipping = decoder.getstate()[0], False
-        return [message] if message else []
+        return [encode(message)] if message else []
+
+
+def clean_line(line: bytes) -> bytes:
+    """Return `line` (as a rule the same bytes) as UTF-8 that is safe on a screen, without a final return."""
+    try:
+        text = line.decode()
+        # Most lines have few bytes more than characters: then there cannot be many combining marks in a row.
+        if text.isprintable() and len(line) - len(text) <= MAX_MARKS:
+            return line
+    except UnicodeDecodeError:
+        text = line.decode("utf-8", "replace")
+    return encode(clean(text.removesuffix("\r")))

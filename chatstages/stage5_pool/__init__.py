@@ -25,9 +25,11 @@ before the offset has been sent to it, and nothing that stands after it.
   while the lock is held.
 - Backpressure: a member that sends more than the room can follow is throttled. A peer
   that disconnected without FIN is noticed (keepalive).
+- A server that stops drains: what has arrived is passed on first.
 
-Read `room` first, the log and its lock; then `connection`, what concerns one socket
-alone; `worker`, one thread of the pool; `server`, which accepts; and `client`.
+Read `room` first, the log and its lock; then `member`, what one member says, without
+any socket; `connection`, a socket and its state; `worker`, one thread of the pool;
+`server`, which accepts; and `client`.
 
 **Still wrong:** nothing is encrypted, nobody proves who they are, and the log is lost
 when the server ends.

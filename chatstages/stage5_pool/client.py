@@ -1,7 +1,7 @@
 """The client of stage 5: that of stage 4, with a nickname and whole lines.
 
 What you say goes over the wire as `name：text` and a newline, and each line that comes
-back is a message (`protocol.LineDecoder`).
+back is a message (`protocol.LineSplitter`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import Thread, current_thread
 
 from chatstages.i18n import _
-from chatstages.protocol import COLON, LineDecoder, check_name, encode
+from chatstages.protocol import COLON, LineSplitter, check_name, encode
 from chatstages.protocol.framing import MAX_LINE
 from chatstages.runtime import Address, Event, Hook, StoppableSocket, ignore
 
@@ -25,17 +25,17 @@ def receive(conn: StoppableSocket) -> Iterator[str]:
 
     The server of stage 4 ends no line: there, a pause ends a text.
     """
-    lines = LineDecoder(limit=1 << 20)
+    lines = LineSplitter(limit=1 << 20)
     with suppress(OSError):  # OSError: the other side was killed
         while not conn.stopped:
             if not conn.readable(lines.patience):
-                yield from lines.flush()
+                yield from map(bytes.decode, lines.flush())
                 continue
             data = conn.recv(65535)
-            yield from lines.feed(data)
+            yield from map(bytes.decode, lines.feed(data))
             if not data:
                 break  # the other side has closed
-    yield from lines.flush(final=True)
+    yield from map(bytes.decode, lines.flush(final=True))
 
 
 class Client:

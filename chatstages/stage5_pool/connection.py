@@ -1,8 +1,11 @@
-"""One connection of stage 5: a non-blocking socket, an offset in the log, a name.
+"""One connection of stage 5: a non-blocking socket, an offset in the log, a state.
 
 A non-blocking socket takes or gives at once what it can. `Connection` remembers what
-follows from that: whether there is more to send, whether to receive from it, when to
-look at it again. It knows neither threads nor locks: only its worker touches it.
+follows from that. It alone changes its state, and tells its worker when it has. It
+knows neither threads nor locks nor the log: only its worker touches it.
+
+    OPEN ──── it must go: a slow consumer, a stop ────► CLOSING ──► CLOSED
+      └──────────── the peer has closed or was killed ───────────────▲
 """
 
 from __future__ import annotations
@@ -13,243 +16,355 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 
 from chatstages.i18n import _
-from chatstages.protocol import COLON, LineDecoder, encode, usable_name
+from chatstages.protocol import encode
 from chatstages.protocol.framing import MAX_LINE, RAW_PAUSE
 from chatstages.protocol.names import SYSTEM
 from chatstages.runtime import Address, Event, EventKind, Hook, keep_alive
+from chatstages.runtime.event_queue import Lines
+from chatstages.stage5_pool.member import Member, foreign_protocol, throttle_time
 
 READ_SIZE = 2 << 10  # bytes of one recv, at most: small, so that everybody has a turn
-LINES_PER_SECOND = 1_000  # from a member that sends several at once
-MAX_THROTTLE = 1.0  # seconds without a recv, at most: it may have left meanwhile
-SEND_SIZE = 256 << 10  # bytes of one send, at most
 SEND_BUFFER = 128 << 10  # bytes of send buffer that we ask the system for
-NOTICE_TIMEOUT = 5.0  # seconds that a slow consumer has to read why it is disconnected
-NOWHERE = sys.maxsize  # the offset of a connection to which no more of the log is sent
+NOTICE_TIMEOUT = 5.0  # seconds that a peer has to read why it is disconnected
+DRAIN_SIZE = 64 << 10  # bytes of one recv while the server stops
+MAX_UNREAD = 8 << 20  # bytes that are counted at the end: who sends on would hold it up
+NOWHERE = sys.maxsize  # the offset of a connection that is sent no more of the log
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
+class State(Enum):
+    """The states of a connection."""
+
+    OPEN = "it receives, and is sent the log"
+    CLOSING = "it is sent why, then FIN; what it still sends is discarded"
+    CLOSED = "the peer has closed its side, or was killed"
+
+
+OPEN, CLOSING, CLOSED = State
+
+
 class Connection:
-    """A socket, its offset in the log, and the name of its member."""
+    """A socket, how far it has been sent the log, and its member."""
 
     def __init__(
         self,
-        conn: socket.socket,
+        sock: socket.socket,
         address: Address,
-        offset: int,
-        guest_name: str,
-        on_event: Hook,
+        offset: int | None,
+        member: Member,
         announces: bool = False,
     ) -> None:
-        self.conn, self.address = conn, address
-        self.offset = offset  # the log up to here has been sent
-        self.watched = 0  # for what the worker's selector watches it: READ, WRITE
-        self.write_blocked = False  # its send buffer is full
+        self.sock, self.address, self.member = sock, address, member
+        self.offset = offset  # the log up to here has been sent; None: all of it
+        self.state = OPEN
+        self.write_blocked = False  # its send buffer is full, or more of the log waits
         self.throttled = False  # it has sent too much: no recv for now
-        self.disconnected = False  # it has closed its side, or was killed
         self.due = 0.0  # the time of `on_timer`, in monotonic seconds; 0: never
-        self.name = guest_name  # until it gives one
-        self.has_spoken = False
+        self._begin: bytes | None = b""  # what came first, until we know who speaks
         self._announces = announces  # whether a line says that it has joined
-        self._claim = ""  # what it writes in front of the colon
         self._notice = b""  # the rest of a line of the server's own, not sent yet
-        self._discarding = False  # what it still sends is discarded, and counted
         self._discarded = 0  # bytes
-        self._lines = LineDecoder()
-        self._on_event = on_event
+        self._refused = 0  # messages
+        self._lines = member.lines
+        self._read_size = READ_SIZE
+        self._tell: Callable[[Event | Lines], object] | None = None
+        self._changed: Callable[[Connection], object] = lambda connection: None
 
     def prepare(self) -> bool:
         """Set the socket's options; close it, and return False, if that fails."""
         try:
-            self.conn.setblocking(False)
+            self.sock.setblocking(False)
             # Send a short line at once, without waiting for more (Nagle's algorithm).
-            self.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            keep_alive(self.conn)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            keep_alive(self.sock)
         except OSError:
-            self.conn.close()
+            self.sock.close()
             return False
         return True
 
-    @property
-    def wants(self) -> int:
-        """For what the selector should watch it: READ, WRITE, both or neither."""
-        read = 0 if self.throttled or self.disconnected else READ
-        return read | (WRITE if self.write_blocked else 0)
+    def attach(
+        self,
+        changed: Callable[[Connection], object],
+        tell: Callable[[Event | Lines], object] | None,
+    ) -> None:
+        """Call `changed` when the state has changed, `tell` when something happens."""
+        self._changed, self._tell = changed, tell
+        self.tell("joined")
 
     @property
-    def sends_on(self) -> bool:
+    def interest(self) -> int:
+        """For what the selector should watch it: READ, WRITE, both or neither."""
+        if self.state is CLOSED:
+            return 0
+        return READ * (not self.throttled) | WRITE * self.write_blocked
+
+    def unsent(self, end: int) -> int:
+        """Return how many bytes it has not been sent of a log that ends at `end`."""
+        return max(0, end - self.offset) if self.offset is not None else 0
+
+    @property
+    def discards(self) -> bool:
         """Whether it goes on sending though all that is discarded."""
-        return self._discarded > 0
+        return self.state is CLOSING and self._discarded > 0
 
     def tell(self, kind: EventKind, text: str = "") -> None:
-        """Call the hook with an event of this connection, and its name if known."""
-        name = self.name if self.has_spoken else ""
-        self._on_event(Event(kind, self.address, text, name))
+        """Tell what happens to it, with its name if known."""
+        if self._tell:
+            name = self.member.name if self.member.has_spoken else ""
+            self._tell(Event(kind, self.address, text, name))
 
     # --- receiving ---
 
-    def receive(self, claim_name: Callable[[str], str]) -> list[bytes]:
+    def receive(self) -> list[bytes]:
         """Call `recv` once; return the lines for the log."""
-        killed = False
         try:
-            data = self.conn.recv(READ_SIZE)  # b"" when it has closed its side
+            # The plain recv, not that of a StoppableSocket: it does not wait anyway.
+            data = socket.socket.recv(self.sock, self._read_size)
         except BlockingIOError:
             return []
         except OSError:
-            data, killed = b"", True  # RST, or no sign of life: it has left
-        if not data:
-            self._end()
-        if self._discarding:
+            return self._end(killed=True)  # RST, or no sign of life: it has left
+        if not data:  # it has closed its side
+            return self._end(killed=False)
+        if self.state is CLOSING:
             self._discarded += len(data)
             return []
-        messages, refused = self._decode(data, killed)
+        if self._begin is not None and self._is_foreign(data):
+            return []
+        lines = self.member.feed(data)
+        if len(lines) != 1 or self._lines.too_long != self._refused:
+            self._pace(len(lines))
+        return self._said(lines) if self._tell or self._announces else lines
+
+    def _said(self, lines: list[bytes]) -> list[bytes]:
+        """Tell what it has said; before its first message, that it has joined."""
+        if lines and self._tell:
+            self._tell((self.address, self.member.name, lines))
+        if lines and self._announces:
+            self._announces = False
+            joined = _("{name} joined").format(name=self.member.name)
+            return [system_line(joined), *lines]
+        return lines
+
+    def _pace(self, count: int) -> None:
+        """Refuse what was too long; decide when to receive next."""
+        refused = self._lines.too_long - self._refused
+        self._refused = self._lines.too_long
         for _each in range(refused):
             self._refuse()
-        if not self.disconnected:
-            self._throttle(len(messages), refused)
-        return self._stamp(messages, claim_name)
-
-    def _decode(self, data: bytes, killed: bool) -> tuple[list[str], int]:
-        """Return the messages that `data` completes, and how many were too long."""
-        before = self._lines.too_long
-        if data:
-            messages = self._lines.feed(data)
-        elif killed and not self._lines.raw:
-            messages = []  # half a line of a peer that was killed is no message
-        else:
-            messages = self._lines.flush(final=True)
-        return messages, self._lines.too_long - before
-
-    def _throttle(self, messages: int, refused: int) -> None:
-        """Decide when to receive next, after so many messages at once."""
         self.due = 0.0
-        if messages > 1 or refused:  # it does not wait for the room: others come first
-            pause = min((messages + refused) / LINES_PER_SECOND, MAX_THROTTLE)
+        pause = throttle_time(count + 2 * refused)  # one that was refused counts, too
+        if pause and self._read_size == READ_SIZE:
             self.throttled, self.due = True, time.monotonic() + pause
-        elif self._lines.raw and self._lines.waiting:  # a pause will end its message
+        elif self.member.waits_for_pause:
             self.due = time.monotonic() + RAW_PAUSE
+        self._changed(self)
 
-    def on_timer(self, claim_name: Callable[[str], str]) -> list[bytes]:
+    def on_timer(self) -> list[bytes]:
         """Do what is `due`; return the lines for the log."""
         self.due = 0.0
-        if self._discarding:
-            self._end()  # NOTICE_TIMEOUT is over
+        self._changed(self)
+        if self.state is CLOSING:
+            self._close()  # NOTICE_TIMEOUT is over
         elif self.throttled:
             self.throttled = False
-        else:
-            return self._stamp(self._lines.flush(), claim_name)
+        elif self.member.waits_for_pause:
+            return self._said(self.member.flush())
         return []
-
-    def _stamp(
-        self, messages: list[str], claim_name: Callable[[str], str]
-    ) -> list[bytes]:
-        """Return the lines for everybody: the server, not the sender, puts the name."""
-        lines = []
-        for message in filter(None, messages):
-            written, colon, text = message.partition(COLON)
-            if colon and not self._claim and (name := usable_name(written)):
-                self._claim, self.name = written, claim_name(name)
-            if not colon or written != self._claim:
-                text = message
-            if not self.has_spoken:
-                self.has_spoken = True
-                if self._announces:
-                    joined = _("{name} joined").format(name=self.name)
-                    lines.append(encode(f"{SYSTEM} {joined}\n"))
-            lines.append(encode(f"{self.name}{COLON}{text}\n"))
-            self.tell("said", text)
-        return lines
 
     def _refuse(self) -> None:
         """Tell the member that a message was too long to be passed on."""
-        sentence = _("Too long: a message has at most {limit} bytes.")
-        reason = sentence.format(limit=MAX_LINE)
+        reason = _("Too long: a message has at most {limit} bytes.")
+        reason = reason.format(limit=MAX_LINE)
         self.tell("refused", reason)
         if not self.write_blocked:  # else this would stand in the middle of a line
-            self._notice = encode(f"{SYSTEM} {reason}\n")
+            self._notice = system_line(reason) + b"\n"
             self._send_notice()
+
+    def _is_foreign(self, data: bytes) -> bool:
+        """Tell whether this is no chat client; disconnect it if so."""
+        begin = (self._begin or b"") + data
+        if protocol := foreign_protocol(begin):
+            reason = _("it speaks {protocol}, and this is a chat")
+            self.tell("dropped", reason.format(protocol=protocol))
+            self._disconnect(answer_to(protocol))
+        is_decided = self.member.has_spoken or b"\n" in begin or len(begin) > MAX_LINE
+        self._begin = None if is_decided else begin
+        return bool(protocol)
+
+    def drain(self) -> None:
+        """From now on receive all that has arrived, without throttling."""
+        if self.state is OPEN:
+            self._read_size = DRAIN_SIZE
+            self.throttled = False
+            self._changed(self)
+
+    def stop_receiving(self) -> list[bytes]:
+        """Receive no more; return the message that has no newline, of a raw client."""
+        if self.state is not OPEN:
+            return []
+        self.throttled, self.due = True, 0.0
+        self._changed(self)
+        is_whole = self.member.waits_for_pause
+        return self._said(self.member.flush(final=True)) if is_whole else []
 
     # --- sending ---
 
-    def send(self, piece: bytearray) -> None:
-        """Send as much of `piece`, the log from its offset on, as the buffer takes."""
+    def fall_behind(self, offset: int) -> None:
+        """From `offset` on it has to be sent the log when there is room again."""
+        self.offset, self.write_blocked = offset, True
+        self._changed(self)
+
+    def catch_up(self, piece: bytes, more: bool) -> None:
+        """Send `piece`, the log from its offset on; `more`: the log goes on there."""
+        assert self.offset is not None
         try:
-            sent = self.conn.send(piece)
+            sent = self.sock.send(piece) if piece else 0
         except BlockingIOError:
             sent = 0
         except OSError:
-            # It was killed: `recv` brings what it said before, then the end.
-            self.offset = NOWHERE
+            self.stop_sending()
             return
-        self.offset += sent
-        self.write_blocked = sent < len(piece) or sent == SEND_SIZE  # there is more
+        if sent < len(piece) or more:
+            self.fall_behind(self.offset + sent)
+        else:
+            self.offset = None
+
+    def stop_sending(self) -> None:
+        """It was killed: `recv` brings what it said before, and then the end."""
+        self.offset = NOWHERE
+        self._changed(self)
 
     def _send_notice(self) -> None:
         """Send a line of the server's own; its rest follows when there is room."""
         try:
-            self._notice = self._notice[self.conn.send(self._notice) :]
+            self._notice = self._notice[self.sock.send(self._notice) :]
         except BlockingIOError:
             pass
         except OSError:
             self._notice = b""  # it was killed: `recv` brings the end
         self.write_blocked = bool(self._notice)
+        self._changed(self)
 
-    def on_writable(self) -> None:
-        """Go on sending: the selector says that the buffer has room again."""
+    def on_writable(self) -> bool:
+        """Go on sending; return whether it can take more of the log."""
         self.write_blocked = False
+        self._changed(self)
         if self._notice:
             self._send_notice()
-        if self._discarding and not self._notice:
-            self.shutdown_write()
+        if self.state is CLOSING and not self._notice:
+            self._shutdown_write()
+        return not self.write_blocked
 
     # --- ending ---
 
     def disconnect_slow_consumer(self, missed: int) -> None:
-        """Send no more of the log, but only why, and discard what it still sends."""
+        """Send no more of the log, but only why."""
         reason = _("it does not read what is sent to it ({count} bytes unsent)")
         self.tell("dropped", reason.format(count=missed))
         goodbye = _("You were disconnected: you did not read what was sent.")
-        self._notice = encode(f"\n{SYSTEM} {goodbye}\n")  # half a line may stand before
-        self._discard(write_blocked=True)
-        self.due = time.monotonic() + NOTICE_TIMEOUT
+        # Half a line may stand before it.
+        self._disconnect(b"\n" + system_line(goodbye) + b"\n")
 
-    def shutdown_write(self) -> None:
+    def _disconnect(self, notice: bytes) -> None:
+        """Send `notice` and FIN, and discard what it still sends until it closes."""
+        self.state, self.offset, self._notice = CLOSING, NOWHERE, notice
+        self.due = time.monotonic() + NOTICE_TIMEOUT
+        # First the notice is sent; then what it still sends is received, and discarded.
+        self.write_blocked = self.throttled = True
+        self._changed(self)
+
+    def _shutdown_write(self) -> None:
         """Half-close (FIN), and let the peer close first.
 
         If we did, with bytes of it unread, that would be RST: it destroys what the
         peer has not read yet (RFC 2525 section 2.17).
         """
         with suppress(OSError):
-            self.conn.shutdown(socket.SHUT_WR)
-        self._discard(write_blocked=False)
+            self.sock.shutdown(socket.SHUT_WR)
+        self.write_blocked = self.throttled = False
+        self._changed(self)
 
-    def _discard(self, write_blocked: bool) -> None:
-        """Send no more of the log, and discard what arrives."""
-        self._discarding, self.offset = True, NOWHERE
-        self.write_blocked = self.throttled = write_blocked
+    def shutdown_write(self) -> None:
+        """Half-close (FIN): the server stops. Discard what it still sends."""
+        if self.state is OPEN:
+            self.state, self.offset = CLOSING, NOWHERE
+            self._shutdown_write()
 
-    def reject(self) -> None:
-        """Close the connection at once: there are too many already."""
-        farewell = _("The room is full.")
-        with suppress(OSError):
-            self.conn.settimeout(0)
-            self.conn.send(encode(f"{SYSTEM} {farewell}\n"))
-            self.conn.recv(READ_SIZE)  # unread, it would make the close RST
-        self.tell("dropped", _("the room is full"))
-        self.conn.close()
+    def _end(self, killed: bool) -> list[bytes]:
+        """Close, for the peer has; return the message with which it left."""
+        lines = []
+        # Half a line of a peer that was killed is no message.
+        if self.state is OPEN and (not killed or self.member.waits_for_pause):
+            lines = self._said(self.member.flush(final=True))
+        self._close()
+        return lines
 
-    def _end(self) -> None:
+    def _close(self) -> None:
         """Want nothing any more; what could not be sent to it is to be counted."""
-        self.offset = self.offset if self.write_blocked else NOWHERE
-        self.disconnected, self.write_blocked, self.due = True, False, 0.0
+        if not self.write_blocked:
+            self.offset = NOWHERE
+        self.state, self.due = CLOSED, 0.0
+        self._changed(self)
 
     def close(self) -> None:
-        """Close the socket, and tell."""
-        self.conn.close()
+        """Count what was not received, close the socket, and tell."""
+        with suppress(OSError):
+            while self._discarded < MAX_UNREAD and (data := self.sock.recv(DRAIN_SIZE)):
+                self._discarded += len(data)
+        self.sock.close()
         if self._discarded:
             sentence = _("{count} bytes came when it was not heard any more")
             self.tell("refused", sentence.format(count=self._discarded))
         self.tell("left")
+
+    def reject(self, on_event: Hook) -> None:
+        """Close the connection at once: there are too many already."""
+        farewell = _("The room is full.")
+        with suppress(OSError):
+            self.sock.settimeout(0)
+            self.sock.send(system_line(farewell) + b"\n")
+            self.sock.recv(READ_SIZE)  # unread, it would make the close RST
+        on_event(Event("dropped", self.address, _("the room is full")))
+        self.sock.close()
+
+
+def send_to_all(
+    receivers: dict[Connection, socket.socket], offset: int, piece: bytes
+) -> None:
+    """Send `piece`, which stands in the log at `offset`, to all who are up to date.
+
+    What they have is the worker's offset: only who does not take it all gets one of its
+    own. This loop is most of what a busy server does.
+    """
+    size = len(piece)
+    for connection, sock in receivers.items():
+        try:
+            sent = sock.send(piece)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            connection.stop_sending()
+            continue
+        if sent != size:
+            connection.fall_behind(offset + sent)
+
+
+def system_line(text: str) -> bytes:
+    """Return a line of the server's own, without its newline."""
+    return encode(f"{SYSTEM} {text}")
+
+
+def answer_to(protocol: str) -> bytes:
+    """Return what a client of another protocol is told; a browser shows it."""
+    header = (
+        b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    )
+    reason = _("This is a chat: connect with a chat client, not with {protocol}.")
+    line = system_line(reason.format(protocol=protocol)) + b"\n"
+    return header + line if protocol == "HTTP" else line

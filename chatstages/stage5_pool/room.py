@@ -13,12 +13,13 @@ read.
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from threading import Lock
 
 from chatstages.protocol import name_key
+from chatstages.runtime import Waker
 
-LOG_SIZE, LOG_LINES = 4 << 20, 65_536  # bytes and lines that are kept, at most
+LOG_SIZE = 4 << 20  # bytes that are kept, at least, of what was said
+DROP_SIZE = 1 << 20  # bytes that are dropped at once: one by one would be slow
 
 
 class Room:
@@ -27,51 +28,57 @@ class Room:
     def __init__(self) -> None:
         self._lock = Lock()  # Guards all that follows.
         self._log = bytearray()  # whole lines
-        self._starts: deque[int] = deque()  # the offset at which each of them begins
         self._end = 0  # the offset after the last: all bytes that were ever said
+        self._wakers: list[Waker] = []  # of those who want to know that it has grown
         self._names: set[str] = set()
         self._numbers = itertools.count(10)  # for those who want a name that is taken
 
-    def append(self, lines: list[bytes]) -> None:
-        """Append `lines` to the log, and drop the oldest to keep within its limits."""
+    def append(self, lines: list[bytes], own: Waker | None = None) -> None:
+        """Append `lines`, and wake all subscribers but `own`."""
+        data = b"\n".join(lines) + b"\n"
         with self._lock:
-            for line in lines:
-                self._starts.append(self._end)
-                self._end += len(line)
-            self._log += b"".join(lines)
-            start = self._starts[0]
-            while self._end - start > LOG_SIZE or len(self._starts) > LOG_LINES:
-                self._starts.popleft()
-                start = self._starts[0]
-            del self._log[: len(self._log) - (self._end - start)]
+            self._log += data
+            self._end += len(data)
+            if len(self._log) > LOG_SIZE + DROP_SIZE:
+                # A line that stands across the limit is kept whole.
+                del self._log[
+                    : self._log.rfind(b"\n", 0, len(self._log) - LOG_SIZE) + 1
+                ]
+            wakers = [waker for waker in self._wakers if waker is not own]
+        for waker in wakers:
+            waker.wake()
+
+    def subscribe(self, waker: Waker) -> None:
+        """Wake `waker` from now on whenever the log has grown."""
+        with self._lock:
+            self._wakers.append(waker)
 
     def bounds(self) -> tuple[int, int]:
         """Return the offsets at which the log begins and ends."""
         with self._lock:
             return self._end - len(self._log), self._end
 
-    def read(self, offset: int, limit: int) -> bytearray:
+    def read(self, offset: int, limit: int) -> bytes:
         """Return what stands after `offset`, `limit` bytes at most.
 
         Nothing, if the log no longer holds what begins there.
         """
         with self._lock:
             begin = offset - (self._end - len(self._log))
-            return self._log[begin : begin + limit] if begin >= 0 else bytearray()
+            return bytes(self._log[begin : begin + limit]) if begin >= 0 else b""
 
     def offset_for_newcomer(self, history: int) -> int:
         """Return the offset after which stand the last `history` lines.
 
         Half the log at most: a newcomer must not fall off it before its first turn.
         """
-        most = min(history, LOG_LINES // 2)
         with self._lock:
-            offset = self._end
-            for start in itertools.islice(reversed(self._starts), most):
-                if self._end - start > LOG_SIZE // 2:
-                    break
-                offset = start
-            return offset
+            end, size = self._end, LOG_SIZE // 2 if history else 0
+            is_whole = len(self._log) <= size
+            last = bytes(self._log[-size:]) if size else b""
+        # What stands before the first newline may be half a line: that is left out.
+        lines = (b"\n" * is_whole + last).rsplit(b"\n", history + 1)[1:-1]
+        return end - sum(len(line) + 1 for line in lines)
 
     def claim_name(self, wanted: str) -> str:
         """Return `wanted`, with a number behind it if readers could confuse it."""

@@ -8,17 +8,18 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from threading import Barrier, BrokenBarrierError
 
 from chatstages.protocol.names import GUEST
 from chatstages.runtime import BackgroundServer, Hook, StoppableSocket, ignore
+from chatstages.runtime.event_queue import EventQueue
 from chatstages.stage5_pool.connection import Connection
+from chatstages.stage5_pool.member import Member
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
 
 POOL_SIZE = 1  # threads; with a GIL more are slower: `python -m chatstages.bench`
-FLUSH_TIMEOUT = 0.5  # seconds that a stopped server takes to send what was said
+DRAIN_TIMEOUT = 0.5  # seconds that a stopped server takes to receive and send the rest
 BACKLOG = 1_024  # clients that may wait to be accepted
 
 # Windows has no selector but select(), and that takes 512 sockets.
@@ -48,29 +49,38 @@ def serve(
     server.listen(BACKLOG)
     with ExitStack() as stack:  # what was made is given back if the rest fails
         stack.callback(server.close)
-        pool = Pool(server, on_event, workers, announces)
+        events = EventQueue(on_event, server.getsockname()[:2])
+        stack.callback(events.close)
+        pool = Pool(server, events, workers, announces)
         stack.callback(pool.close)
         pool.start()
-        make = partial(Connection, on_event=on_event, announces=announces)
-        background = BackgroundServer(server, accept_members, pool, make, history)
+        background = BackgroundServer(
+            server, accept_members, events, pool, history, announces
+        )
         stack.pop_all()
     return background
 
 
 def accept_members(
-    server: StoppableSocket, pool: Pool, make: partial[Connection], history: int
+    server: StoppableSocket,
+    on_event: EventQueue,
+    pool: Pool,
+    history: int,
+    announces: bool,
 ) -> None:
     """Assign each new member to the worker that has the fewest, until `stop`."""
+    room = pool.room
     try:
         for number in itertools.count(1):
             conn, address = server.accept()
             worker = min(pool.workers, key=Worker.connection_count)
-            offset = pool.room.offset_for_newcomer(history)
-            member = make(conn, address, offset, f"{GUEST}{number}")
+            member = Member(f"{GUEST}{number}", room.claim_name)
+            offset = room.offset_for_newcomer(history)
+            connection = Connection(conn, address, offset, member, announces)
             if worker.connection_count() >= MAX_CONNECTIONS:
-                member.reject()
-            elif member.prepare():
-                worker.assign(member)
+                connection.reject(on_event)
+            elif connection.prepare():
+                worker.assign(connection)
     finally:
         pool.close()
 
@@ -79,17 +89,16 @@ class Pool:
     """The workers, a thread for each, and the room that they share."""
 
     def __init__(
-        self, server: StoppableSocket, on_event: Hook, size: int, announces: bool
+        self, server: StoppableSocket, events: EventQueue, size: int, announces: bool
     ) -> None:
         self.room, self.workers = Room(), list[Worker]()
         self._server = server
-        self._all_have_run = Barrier(size)
+        self._all_have_drained = Barrier(size)
         self._threads = ThreadPoolExecutor(size, "worker")
         self._jobs: list[Future[None]] = []
-        stop = server.stop_signal
         with ExitStack() as stack:
             for _each in range(size):
-                worker = Worker(self.room, stop, on_event, self.workers, announces)
+                worker = Worker(self.room, events, announces)
                 stack.callback(worker.close)
                 self.workers.append(worker)
             self._closing = stack.pop_all()
@@ -99,24 +108,28 @@ class Pool:
         self._jobs = [self._threads.submit(self._work, each) for each in self.workers]
 
     def _work(self, worker: Worker) -> None:
-        """Serve until the server is stopped; when all have done that, drain."""
+        """Serve until the server is stopped, then drain."""
         try:
             worker.run()
-            self._all_have_run.wait()  # from here on the log grows no more
-            worker.flush(time.monotonic() + FLUSH_TIMEOUT)
+            began = time.monotonic()
+            worker.drain(began + DRAIN_TIMEOUT / 2)
+            self._all_have_drained.wait()  # from here on the log grows no more
+            worker.flush(began + DRAIN_TIMEOUT)
         except BrokenBarrierError:
             pass  # another worker has failed
         except BaseException:
-            self._all_have_run.abort()
+            self._all_have_drained.abort()
             self._server.stop()  # half a room that receives nothing would be worse
             raise
 
     def close(self) -> None:
         """End all threads, close all connections; raise what a worker has raised."""
         self._server.stop()
+        for worker in self.workers:
+            worker.stop()
         with self._closing:
             if len(self._jobs) < len(self.workers):
-                self._all_have_run.abort()  # not all have been started
+                self._all_have_drained.abort()  # not all have been started
             self._threads.shutdown()
         for job in self._jobs:
             job.result()  # the Future has kept it

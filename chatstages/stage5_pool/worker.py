@@ -6,231 +6,298 @@ its offset.
 
 One turn (`_turn`): wait until a socket is readable or writable, a timer is due or
 another thread wakes us; `receive` from those that have sent something; append their
-lines to the log; send every member what it has not got yet; and tell the selector what
-each connection wants next (`wants`: READ, unless it is throttled; WRITE, if its send
-buffer is full).
+lines to the log; send every member what it has not got yet.
+
+Nearly all members are up to date: all that stands before the worker's own offset has
+been sent to them. So what the log has grown by is read once, and sent to each. Those
+whose send buffer is full are behind, with an offset of their own, until they catch up.
 """
 
 from __future__ import annotations
 
 import selectors
+import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from chatstages.i18n import _
-from chatstages.protocol import encode
-from chatstages.protocol.names import SYSTEM
-from chatstages.runtime import Event, Hook, StopSignal, Waker
+from chatstages.runtime import Event, Waker
+from chatstages.runtime.event_queue import EventQueue, Lines
 from chatstages.stage5_pool.connection import (
+    CLOSED,
     NOWHERE,
     READ,
-    SEND_SIZE,
     WRITE,
     Connection,
+    send_to_all,
+    system_line,
 )
 from chatstages.stage5_pool.room import Room
 
-BATCH = 256 << 10  # bytes that are received before they are published
+BATCH = 256 << 10  # bytes that are published at once, about
+BATCH_LINES = 4_096  # lines that are received before they are published
+SAFE_LINES = 64  # lines of any length that are not more than may be published at once
+SEND_SIZE = 256 << 10  # bytes of one send, at most
 ARRIVALS = 20  # newcomers in one turn, at most
 
 
 class Worker:
     """One thread of the pool, and its share of the members."""
 
-    def __init__(
-        self,
-        room: Room,
-        stop: StopSignal,
-        on_event: Hook,
-        workers: list[Worker],
-        announces: bool = False,
-    ) -> None:
-        self._room, self._stop, self._on_event = room, stop, on_event
-        self._workers = workers  # all of the pool, this one too
+    def __init__(self, room: Room, events: EventQueue, announces: bool = False) -> None:
+        self._room, self._events = room, events
         self._announces = announces  # whether a line says who has left
         # From the accepting thread; a deque needs no lock of ours.
         self._arrivals: deque[Connection] = deque()
-        self._waker = Waker()  # when somebody has arrived or the log has grown
+        self._waker = Waker()  # when somebody has arrived, the log has grown, the end
+        self._stopping = False
         # All else belongs to the thread of this worker alone.
-        self._members: set[Connection] = set()
+        self._connections: set[Connection] = set()
+        # They have the log up to _offset.
+        self._up_to_date: dict[Connection, socket.socket] = {}
+        self._offset = room.bounds()[1]
+        self._behind: set[Connection] = set()  # they have less
         self._timed: set[Connection] = set()  # those whose `on_timer` is due some time
+        self._changed: list[Connection] = []  # those whose state has
+        self._happened: list[Event | Lines] = []  # what the hook is to be told
+        self._size = 0  # bytes of text in that
+        self._watched: dict[Connection, int] = {}  # for what the selector watches them
         self._farewells: list[bytes] = []  # lines about who has left, to be published
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, READ)
-        self._selector.register(stop, READ)
+        room.subscribe(self._waker)
 
     def connection_count(self) -> int:
         """Return how many connections it has, about. Any thread may call."""
-        return len(self._members) + len(self._arrivals)
+        return len(self._connections) + len(self._arrivals)
 
-    def assign(self, member: Connection) -> None:
-        """Let it serve `member`. The accepting thread calls."""
-        self._arrivals.append(member)
-        self.wake()
+    def assign(self, connection: Connection) -> None:
+        """Let it serve `connection`. The accepting thread calls."""
+        self._arrivals.append(connection)
+        self._waker.wake()
 
-    def wake(self) -> None:
-        """Let it look at once whether the log has grown. Any thread may call."""
+    def stop(self) -> None:
+        """Let `run` return. Any thread may call; nobody is assigned any more."""
+        self._stopping = True
         self._waker.wake()
 
     def run(self) -> None:
-        """Serve the members until the server is stopped, and receive once more."""
-        while not self._stop.is_set():
-            due = min((member.due for member in self._timed), default=None)
+        """Serve the members until `stop`."""
+        while not self._stopping:
+            due = min((each.due for each in self._timed), default=None)
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
-        self._turn(0)
 
     # --- one turn ---
 
-    def _turn(self, timeout: float | None) -> None:
-        """Wait, `timeout` seconds at most; receive; append; send."""
+    def _turn(self, timeout: float | None) -> bool:
+        """Wait, `timeout` seconds at most; receive; append; send.
+
+        Return whether anything was ready.
+        """
         said: list[bytes] = []
-        size = 0  # of `said`, in bytes
-        ready: list[Connection] = []  # to send to: newcomers, and those with room again
-        news = False  # whether another worker has appended to the log
-        for key, events in self._selector.select(timeout):
-            member = key.data
-            if member is None:
+        ready = self._selector.select(timeout)
+        for key, events in ready:
+            connection = key.data
+            if connection is None:
                 self._waker.drain()
-                news = True
                 continue
+            if events & WRITE:
+                self._send_rest(connection)
             if events & READ:
-                received = member.receive(self._room.claim_name)
-                said += received
-                size += sum(map(len, received))
-            if events & WRITE and not member.disconnected:
-                member.on_writable()
-                ready.append(member)
-            self._update_interest(member)
-            if size > BATCH:
+                said += connection.receive()
+            if len(said) > BATCH_LINES:
                 self._publish(said)
-                said, size = [], 0
-                if self._stop.is_set():
-                    break
+                said = []
+        self._settle()
         said += self._run_timers()
-        ready += self._welcome_arrivals()
+        self._settle()
         said += self._farewells
         self._farewells = []
-        if said:
-            self._publish(said)
-        else:
-            self._flush(self._members if news else ready)
+        self._publish(said)
+        if self._arrivals:
+            self._welcome_arrivals()
+        self._tell()
+        return bool(ready)
 
     def _run_timers(self) -> list[bytes]:
         """Let those do what is due; return the lines for the log."""
         said = []
-        for member in [m for m in self._timed if m.due <= time.monotonic()]:
-            said += member.on_timer(self._room.claim_name)
-            self._update_interest(member)
+        now = time.monotonic()
+        for connection in [each for each in self._timed if each.due <= now]:
+            said += connection.on_timer()
         return said
 
-    def _welcome_arrivals(self) -> list[Connection]:
-        """Begin to serve ARRIVALS newcomers at most; return them."""
+    def _welcome_arrivals(self) -> None:
+        """Begin to serve ARRIVALS newcomers at most."""
+        tell = self._happened.append if self._events.is_used else None
         count = min(len(self._arrivals), ARRIVALS)
         arrived = [self._arrivals.popleft() for _each in range(count)]
-        for member in arrived:
-            self._members.add(member)
-            self._on_event(Event("joined", member.address))
-            self._update_interest(member)
+        self._flush()  # up to where the newcomers begin, at least
+        for connection in arrived:
+            self._connections.add(connection)
+            connection.attach(self._changed.append, tell)
+            self._send_rest(connection)
+            if self._stopping:
+                connection.drain()
+        self._settle()
         if self._arrivals:
             self._waker.wake()
-        return arrived
 
     def _publish(self, said: list[bytes]) -> None:
         """Append to the log, and send it to everybody."""
-        self._room.append(said)
-        for worker in self._workers:
-            if worker is not self:
-                worker.wake()
-        self._flush(self._members)
+        size = sum(map(len, said))
+        step = SAFE_LINES if size > BATCH else len(said)
+        for begin in range(0, len(said), step or 1):
+            self._room.append(said[begin : begin + step], self._waker)
+            self._flush()
+        if not said:
+            self._flush()
+        self._size += size
 
-    def _flush(self, members: Iterable[Connection]) -> None:
-        """Send each of `members` what stands after its offset."""
+    def _tell(self) -> None:
+        """Let the hook be told what has happened."""
+        if self._happened:
+            self._events.put(self._happened, self._size)
+            self._happened.clear()
+        self._size = 0
+
+    def _flush(self) -> None:
+        """Send what the log has grown by to all who are up to date."""
+        self._settle()
+        self._check_offset()
+        while news := self._room.read(self._offset, SEND_SIZE):
+            send_to_all(self._up_to_date, self._offset, news)
+            self._offset += len(news)
+            self._settle()
+        if self._behind:
+            self._disconnect_slow_consumers()
+
+    def _check_offset(self) -> None:
+        """Nobody is up to date any more if this worker itself is too late for that."""
+        start, _end = self._room.bounds()
+        if self._offset < start:
+            for connection in self._up_to_date:
+                connection.fall_behind(self._offset)
+            self._offset = start
+            self._settle()
+
+    def _disconnect_slow_consumers(self) -> None:
+        """Disconnect those of whose lines the log no longer holds all."""
         start, end = self._room.bounds()
-        offset, piece = end, bytearray()
-        for member in members:
-            if member.offset < start:
-                member.disconnect_slow_consumer(end - member.offset)
-                self._update_interest(member)
-            elif member.offset < end and not member.write_blocked:
-                if member.offset != offset:  # most have the same offset
-                    offset = member.offset
-                    piece = self._room.read(offset, SEND_SIZE)
-                member.send(piece)
-                if member.write_blocked:
-                    self._update_interest(member)
+        for connection in self._behind:
+            if connection.unsent(end) > end - start:
+                connection.disconnect_slow_consumer(connection.unsent(end))
+        self._settle()
 
-    def _update_interest(self, member: Connection) -> None:
-        """Watch `member` for what it wants; close it once it has left."""
-        if member.wants != member.watched:
-            if member.watched:
-                self._selector.unregister(member.conn)
-            if member.wants:
-                self._selector.register(member.conn, member.wants, member)
-            member.watched = member.wants
-        if member.due:
-            self._timed.add(member)
+    def _send_rest(self, connection: Connection) -> None:
+        """Send it what it has not got yet: its send buffer has room again."""
+        offset = connection.offset
+        if not connection.on_writable() or offset in (None, NOWHERE):
+            return
+        size = min(self._offset - offset, SEND_SIZE)
+        if size >= 0:
+            piece = self._room.read(offset, size)
+            connection.catch_up(piece, more=offset + len(piece) < self._offset)
         else:
-            self._timed.discard(member)
-        if member.disconnected:
-            self._close_disconnected(member)
+            connection.fall_behind(offset)  # it begins ahead of us: next turn
 
-    def _close_disconnected(self, member: Connection) -> None:
-        if (missed := self._room.bounds()[1] - member.offset) > 0:
+    # --- who is where ---
+
+    def _settle(self) -> None:
+        """Take note of those whose state has changed."""
+        for connection in self._changed:
+            if connection in self._connections:
+                self._update(connection)
+        self._changed.clear()
+
+    def _update(self, connection: Connection) -> None:
+        """Watch it for what it wants, send it what it can take, close it at the end."""
+        self._watch(connection)
+        (self._timed.add if connection.due else self._timed.discard)(connection)
+        self._up_to_date.pop(connection, None)
+        self._behind.discard(connection)
+        if connection.state is CLOSED:
+            self._close(connection)
+        elif connection.offset is None and not connection.write_blocked:
+            self._up_to_date[connection] = connection.sock
+        elif connection.offset != NOWHERE:
+            if connection.offset is None:
+                connection.fall_behind(self._offset)
+            self._behind.add(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Tell the selector for what to watch it."""
+        before, wanted = self._watched.get(connection, 0), connection.interest
+        if before != wanted:
+            if before:
+                self._selector.unregister(connection.sock)
+            if wanted:
+                self._selector.register(connection.sock, wanted, connection)
+            self._watched[connection] = wanted
+
+    def _close(self, connection: Connection) -> None:
+        """Let go of a peer that has closed its side."""
+        if missed := connection.unsent(self._room.bounds()[1]):
             reason = _("it left with {count} bytes unsent").format(count=missed)
-            member.tell("dropped", reason)
+            connection.tell("dropped", reason)
+        member = connection.member
         if self._announces and member.has_spoken:
             left = _("{name} left").format(name=member.name)
-            self._farewells.append(encode(f"{SYSTEM} {left}\n"))
-        member.offset = NOWHERE
-        self._members.discard(member)
+            self._farewells.append(system_line(left))
+        self._connections.discard(connection)
+        self._watched.pop(connection, None)
         self._room.release_name(member.name)
-        member.close()
+        connection.close()
 
-    # --- the end ---
+    # --- the end: drain ---
+
+    def drain(self, deadline: float) -> None:
+        """Receive all that has arrived, without throttling, and publish it.
+
+        Called when `run` has returned: nobody is assigned any more.
+        """
+        for connection in self._connections:
+            connection.drain()
+        self._settle()
+        while self._turn(0) and time.monotonic() < deadline:
+            pass
+        last = [line for each in self._connections for line in each.stop_receiving()]
+        self._announces = False  # from here on nobody leaves, but all are disconnected
+        self._publish(last)
 
     def flush(self, deadline: float) -> None:
-        """Drain: send what was said until `deadline`, and count the rest.
+        """Send what was said until `deadline`, count the rest, and half-close.
 
-        Called when `run` has returned in every worker: the log grows no more.
+        Called when `drain` has returned in every worker: the log grows no more.
         """
-        self._announces = False
-        self._selector.unregister(self._waker)
-        self._selector.unregister(self._stop)
         while self._arrivals:
             # It has not joined, so it does not leave.
-            self._arrivals.popleft().conn.close()
-        for member in self._members:
-            member.throttled, member.due = True, 0.0
-            self._update_interest(member)
-        self._flush(self._members)
-        self._turn_while(lambda member: member.write_blocked, deadline)
+            self._arrivals.popleft().sock.close()
+        self._publish([])
+        self._turn_while(lambda: bool(self._behind), deadline)
         end = self._room.bounds()[1]
-        for member in self._members:
-            if (missed := end - member.offset) > 0:
+        for connection in self._connections:
+            if missed := connection.unsent(end):
                 reason = _("the server was stopped, {count} bytes unsent")
-                member.tell("dropped", reason.format(count=missed))
-            member.shutdown_write()
-            self._update_interest(member)
+                connection.tell("dropped", reason.format(count=missed))
+            connection.shutdown_write()
         self._turn(0)
-        self._turn_while(lambda member: member.sends_on, deadline)
+        self._turn_while(lambda: any(e.discards for e in self._connections), deadline)
 
-    def _turn_while(
-        self, condition: Callable[[Connection], bool], deadline: float
-    ) -> None:
-        """Take turns while it holds for any member, until `deadline`."""
-        while any(map(condition, self._members)):
-            if (left := deadline - time.monotonic()) <= 0:
-                break
+    def _turn_while(self, condition: Callable[[], bool], deadline: float) -> None:
+        """Take turns while it holds, until `deadline`."""
+        while condition() and (left := deadline - time.monotonic()) > 0:
             self._turn(left)
 
     def close(self) -> None:
         """Close every connection, after `flush` has returned."""
-        with ExitStack() as stack:  # all of it, whatever a hook may raise
+        with ExitStack() as stack:  # all of it, whatever may be raised
+            stack.callback(self._tell)
             stack.callback(self._waker.close)
             stack.callback(self._selector.close)
-            for member in self._arrivals:
-                stack.callback(member.conn.close)
-            for member in self._members:
-                stack.callback(member.close)
+            for connection in self._arrivals:
+                stack.callback(connection.sock.close)
+            for connection in self._connections:
+                stack.callback(connection.close)

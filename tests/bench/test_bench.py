@@ -193,7 +193,8 @@ def test_what_is_missing_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch, t
     """Each with what would change that."""
     with nothing_installed(monkeypatch):
         rows, left_out = choose(ALL, tmp_path)
-    ours = ["stage 3", "stage 4", "stage 5", "asyncio"]  # which need nothing but Python
+    # These need nothing but Python.
+    ours = ["stage 3", "stage 4", "stage 5", "chatstages serve 5", "asyncio", "least Python"]
     assert [row.key for row in rows] == ours
     assert [missing.name for missing in left_out] == [name for name in ALL if name not in ours]
     assert "left out: Redis (apt install redis-server)" in map(str, left_out)

@@ -18,7 +18,7 @@ import pytest
 
 from chatstages.cli import serve
 from chatstages.cli.errors import connecting_problem, listening_problem
-from tests.support import PATIENCE, STAGES, kill, python
+from tests.support import PATIENCE, STAGES, kill, python, read_until
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 windows = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal or signal")
@@ -199,6 +199,39 @@ def test_a_server_for_one_client_ends_by_itself(stage: int) -> None:
         status, out, err = finish(server)
     assert (status, err) == (0, "")
     assert "said: hi" in out
+
+
+@windows
+@pytest.mark.parametrize("stage", [4, 5])
+def test_a_paused_output_holds_up_nobody(stage: int) -> None:
+    """As with Ctrl-S, or `| less`: the members hear each other, and Ctrl-C ends it in one clear line."""
+    with serving(stage) as (server, address):
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as ann:
+            ann.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for number in range(600):  # of 1,000 bytes: far more than a pipe holds
+                ann.sendall(b"%d " % number + b"x" * 1_000 + b"\n")
+                read_until(ann, b"\n")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(PATIENCE) == 1
+        assert server.stderr
+        assert server.stderr.read() == (
+            "chatstages: The server has ended. The last lines are missing: the output takes no more.\n"
+        )
+
+
+@windows
+def test_an_output_that_is_read_again_says_what_it_has_missed() -> None:
+    """Also while the server goes on."""
+    with serving(5) as (server, address):
+        host, _colon, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as ann:
+            for _each in range(10):  # more than may wait for the output
+                ann.sendall((b"x" * 4_000 + b"\n") * 300 + b"the end\n")
+                read_until(ann, b"the end\n")
+            read_line(server, "events were missed: nobody took them in time")
+            ann.sendall(b"I see you\n")
+            read_line(server, "I see you")
 
 
 @windows

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Hook, ignore
 from chatstages.runtime.sockets import StoppableSocket
 from tests.support import Recorder, raw_client
 
@@ -24,17 +25,17 @@ def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.Monk
     reported: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
 
-    def fail(server: StoppableSocket) -> None:
+    def fail(server: StoppableSocket, on_event: Hook) -> None:
         raise LookupError("no such thing")
 
     server = listening()
-    assert BackgroundServer(server, fail).wait(10)
+    assert BackgroundServer(server, fail, ignore).wait(10)
     assert server.fileno() == -1
     assert [str(error) for error in reported] == ["no such thing"]
 
 
 def test_a_hook_may_stop_the_server_of_one(told: Recorder) -> None:
-    """Called on the server's own thread, `stop` does not wait for itself."""
+    """The thread that calls the hook does not wait for itself."""
     from chatstages import stage2_session
 
     def hook(event: object) -> None:

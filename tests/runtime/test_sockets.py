@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from chatstages.runtime.background import BackgroundServer
+from chatstages.runtime.events import Hook, ignore
 from chatstages.runtime.sockets import StoppableSocket, Stopped
 from tests.support import PATIENCE, Recorder
 
@@ -28,14 +29,14 @@ def test_accept_waits_while_no_more_files_may_be_open(told: Recorder) -> None:
     resource = pytest.importorskip("resource")
     accepted = threading.Event()
 
-    def run(server: StoppableSocket) -> None:
+    def run(server: StoppableSocket, on_event: Hook) -> None:
         server.accept()[0].close()
         accepted.set()
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     server = listening()
     with socket.socket() as client:
-        running = BackgroundServer(server, run)
+        running = BackgroundServer(server, run, ignore)
         spare = os.open(os.devnull, os.O_RDONLY)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, hard))

@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from chatstages.runtime.events import Event
-from chatstages.runtime.waker import StopSignal
 from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool.connection import Connection
+from chatstages.stage5_pool.member import Member
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
+from tests.support import ToldAtOnce
 
 frontrun = pytest.importorskip("frontrun", reason="`make schedules` needs frontrun")
 
-OLD, ONE, TWO, THREE = b"old\n", b"one\n", b"second\n", b"3\n"
+OLD, ONE, TWO, THREE = b"old", b"one", b"second", b"3"
 
 
 class Unlocked(Room):
@@ -61,10 +61,9 @@ def explore(setup: Callable[[], Any], acts: list[Act], holds: Callable[[Any], bo
 
 def is_whole(scene: Scene, *said: bytes) -> bool:
     """Whether the log is made of these lines, in any order, and its bookkeeping is right."""
-    log, starts = bytes(scene.room._log), list(scene.room._starts)
-    lines = log.splitlines(keepends=True)
-    places = [scene.room._end - len(log) + sum(map(len, lines[:number])) for number in range(len(lines))]
-    return sorted(lines) == sorted(said) and starts == places
+    log = bytes(scene.room._log)
+    is_counted = scene.room._end - len(log) == (0 if OLD in said else len(OLD) + 1)
+    return is_counted and sorted(log.split(b"\n")) == sorted([*said, b""])
 
 
 Pair = tuple[list[Act], Callable[[Scene], bool]]
@@ -84,7 +83,7 @@ def one_joins() -> Pair:
         scene.seen.append((place, bytes(scene.room.read(place, 100))))
 
     def holds(scene: Scene) -> bool:
-        return scene.seen[0] in ((0, OLD), (0, OLD + ONE), (len(OLD), ONE))
+        return scene.seen[0] in ((0, b"old\n"), (0, b"old\none\n"), (4, b"one\n"))
 
     return [join, lambda scene: scene.room.append([ONE])], holds
 
@@ -94,13 +93,18 @@ def one_reads() -> Pair:
 
     def read(scene: Scene) -> None:
         start, end = scene.room.bounds()
-        read = [bytes(scene.room.read(offset, 100)) for offset in (0, len(OLD))]
+        read = [scene.room.read(offset, 100) for offset in (0, 4)]
         scene.seen.append((start, end, *read))
 
     def holds(scene: Scene) -> bool:
         start, end, first, rest = scene.seen[0]
-        bounds = (start, end) in ((0, len(OLD)), (len(OLD), len(OLD + ONE + TWO)))
-        return bounds and first in (b"", OLD) and rest in (b"", ONE + TWO) and is_whole(scene, ONE, TWO)
+        bounds = (start, end) in ((0, 4), (4, 15))
+        return (
+            bounds
+            and first in (b"", b"old\n")
+            and rest in (b"", b"one\nsecond\n")
+            and is_whole(scene, ONE, TWO)
+        )
 
     return [read, lambda scene: scene.room.append([ONE, TWO])], holds
 
@@ -138,7 +142,8 @@ PAIRS = [two_speak, one_joins, one_reads, two_take_a_name, one_leaves]
 def _two_lines_for_the_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the log forget what is older than two lines, where a test is about forgetting."""
     if "one_reads" in request.node.name:
-        monkeypatch.setattr(stage5_room, "LOG_LINES", 2)
+        monkeypatch.setattr(stage5_room, "LOG_SIZE", 11)
+        monkeypatch.setattr(stage5_room, "DROP_SIZE", 3)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -166,10 +171,10 @@ class Post:
     """A worker with a member, and what has happened to it; for the threads of a test to act on."""
 
     def __init__(self) -> None:
-        self.room, self.stop, self.events = Room(), StopSignal(), list[Event]()
-        self.worker = Worker(self.room, self.stop, self.events.append, [])
+        self.room, self.told = Room(), ToldAtOnce()
+        self.worker = Worker(self.room, self.told)
         ours, self.far_end = socket.socketpair()
-        self.member = Connection(ours, ("member", 0), 0, "#1", self.events.append)
+        self.member = Connection(ours, ("member", 0), 0, Member("#1", str))
         for sock in (ours, self.far_end):
             sock.setblocking(False)
 
@@ -183,9 +188,8 @@ class Post:
     def close(self) -> None:
         """Give everything back."""
         self.worker.close()
-        self.stop.close()
         self.far_end.close()
-        self.member.conn.close()
+        self.member.sock.close()
 
 
 @pytest.fixture
@@ -211,7 +215,7 @@ def is_up_to_date(post: Post) -> bool:
     """Whether the member has got the line; the worker has a turn more if, and only if, it was woken."""
     if post.worker._selector.select(0):
         post.worker._turn(0)
-    return post.got() == ONE
+    return post.got() == b"one\n"
 
 
 def with_member(make: Callable[[], Post]) -> Callable[[], Post]:
@@ -227,11 +231,10 @@ def with_member(make: Callable[[], Post]) -> Callable[[], Post]:
 
 
 def test_no_line_waits_for_the_next_wake_up(post: Callable[[], Post]) -> None:
-    """Another worker appends to the log, then wakes us; whenever it does, the member gets it."""
+    """Another worker appends to the log, which wakes us; whenever it does, the member gets it."""
 
     def add(post: Post) -> None:
         post.room.append([ONE])
-        post.worker._waker.wake()
 
     explore(with_member(post), [add, hear_of], is_up_to_date).assert_holds()
 
@@ -241,7 +244,7 @@ def test_the_canary_who_rings_too_early_is_found(post: Callable[[], Post]) -> No
 
     def add(post: Post) -> None:
         post.worker._waker.wake()
-        post.room.append([ONE])
+        post.room.append([ONE], post.worker._waker)
 
     assert explore(with_member(post), [add, hear_of], is_up_to_date).property_holds is False
 
@@ -253,15 +256,17 @@ def accept(post: Post) -> None:
 
 def end(post: Post) -> None:
     """What happens meanwhile: the server is stopped, and the worker has its last turn."""
-    post.stop.set()
+    post.worker.stop()
     post.worker.run()
 
 
 def flush_and_close(post: Post) -> None:
     """What `run_room` does last, when the worker and the accepting thread are through."""
+    post.worker.drain(0.0)
     post.worker.flush(0.0)
-    for member in (*post.worker._members, *post.worker._arrivals):
-        member.close()
+    for connection in (*post.worker._connections, *post.worker._arrivals):
+        connection.close()
+    post.worker._tell()
 
 
 def test_who_comes_while_the_server_stops_is_closed(post: Callable[[], Post]) -> None:
@@ -269,7 +274,7 @@ def test_who_comes_while_the_server_stops_is_closed(post: Callable[[], Post]) ->
 
     def holds(post: Post) -> bool:
         flush_and_close(post)
-        return post.member.conn.fileno() == -1
+        return post.member.sock.fileno() == -1
 
     explore(post, [accept, end], holds).assert_holds()
 
@@ -279,6 +284,6 @@ def test_who_leaves_has_joined(post: Callable[[], Post]) -> None:
 
     def holds(post: Post) -> bool:
         flush_and_close(post)
-        return [event.kind for event in post.events] in (["joined", "left"], [])
+        return [event.kind for event in post.told.events] in (["joined", "left"], [])
 
     explore(post, [accept, end], holds).assert_holds()

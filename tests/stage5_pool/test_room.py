@@ -5,39 +5,49 @@ What the log keeps and forgets: test_room_model.
 
 from __future__ import annotations
 
+import selectors
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from chatstages.protocol.names import name_key
+from chatstages.runtime import Waker
 from chatstages.stage5_pool import room as stage5_room
-from chatstages.stage5_pool.room import LOG_LINES, LOG_SIZE, Room
+from chatstages.stage5_pool.room import LOG_SIZE, Room
+from tests.support import PATIENCE
 
 
 def test_who_is_at_a_place_that_is_forgotten_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even if it is the last byte before the first that is kept: better nothing than half a line."""
-    monkeypatch.setattr(stage5_room, "LOG_LINES", 1)
+    monkeypatch.setattr(stage5_room, "LOG_SIZE", 4)
+    monkeypatch.setattr(stage5_room, "DROP_SIZE", 1)
     room = Room()
-    room.append([b"one\n", b"two\n"])
-    assert [bytes(room.read(place, 100)) for place in (0, 3, 4, 8)] == [b"", b"", b"two\n", b""]
+    room.append([b"one", b"two"])
+    assert [room.read(place, 100) for place in (0, 3, 4, 8)] == [b"", b"", b"two\n", b""]
 
 
 def test_a_newcomer_gets_half_the_log_at_most() -> None:
     """However many lines were promised: with all of it, the next line would push the newcomer off."""
     room = Room()
-    room.append([b"x" * 999 + b"\n"] * (LOG_SIZE // 1_000))
+    room.append([b"x" * 999] * (LOG_SIZE // 1_000))
     _start, end = room.bounds()
     assert end - LOG_SIZE // 2 <= room.offset_for_newcomer(1 << 20) < end
     assert room.offset_for_newcomer(0) == end
     assert room.offset_for_newcomer(3) == end - 3_000
 
 
-def test_history_has_a_limit_in_lines() -> None:
-    """Half of those that the log keeps, also where they are so short that more would fit."""
+def test_who_subscribes_is_woken_when_the_log_has_grown() -> None:
+    """But not by what it appends itself: it knows that."""
     room = Room()
-    room.append([b"x\n"] * LOG_LINES)
-    assert room.bounds()[1] - room.offset_for_newcomer(LOG_LINES) == len(b"x\n") * LOG_LINES // 2
+    with closing(Waker()) as own, closing(Waker()) as other, selectors.DefaultSelector() as selector:
+        for waker in (own, other):
+            room.subscribe(waker)
+            selector.register(waker, selectors.EVENT_READ)
+        room.append([b"hello"], own)
+        assert [key.fileobj for key, _events in selector.select(PATIENCE)] == [other]
 
 
 def test_many_who_want_the_same_name_are_told_apart_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +76,8 @@ class Watched(Room):
 
 
 ACTS: dict[str, Callable[[Room], object]] = {
-    "append": lambda room: room.append([b"hello\n"]),
+    "append": lambda room: room.append([b"hello"]),
+    "subscribe": lambda room: room.subscribe(mock.Mock()),
     "bounds": Room.bounds,
     "read": lambda room: room.read(0, 1),
     "offset_for_newcomer": lambda room: room.offset_for_newcomer(1),
@@ -79,7 +90,7 @@ ACTS: dict[str, Callable[[Room], object]] = {
 def test_the_room_touches_nothing_without_its_lock(act: Callable[[Room], object]) -> None:
     """Reading two numbers in one line is two steps: a line said in between would make them disagree."""
     room = Watched()
-    room.append([b"the first\n"])
+    room.append([b"the first"])
     room.claim_name("Ann")
     act(room)
 

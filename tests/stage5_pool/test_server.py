@@ -14,7 +14,9 @@ from chatstages import stage5_pool as stage
 from chatstages.protocol.framing import MAX_LINE
 from chatstages.runtime.events import Address, Event
 from chatstages.stage5_pool import connection as stage5_connection
+from chatstages.stage5_pool import member as stage5_member
 from chatstages.stage5_pool import server as server_module
+from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.server import POOL_SIZE
 from chatstages.stage5_pool.worker import Worker
 from tests.support import (
@@ -30,6 +32,7 @@ from tests.support import (
     read_until,
     stopped,
 )
+from tests.support.crowd import Crowd
 
 
 def test_everybody_sees_the_same_lines_in_the_same_order(told: Recorder) -> None:
@@ -192,13 +195,13 @@ def test_a_member_who_does_not_read_harms_nobody_and_is_cut_off(told: Recorder, 
 
 
 def test_the_pool_is_fixed_however_many_come(told: Recorder) -> None:
-    """Forty members, three threads: one that accepts, and two workers."""
+    """Forty members, four threads: one that accepts, two workers, and one that tells the hook."""
     before = threading.active_count()
     with stage.serve(on_event=told, workers=2) as server, ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(raw_client(server.address))
         told.wait("joined", 40)
-        assert threading.active_count() == before + 1 + 2
+        assert threading.active_count() == before + 1 + 2 + 1
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -337,7 +340,7 @@ def test_the_sockets_of_members_are_prepared(told: Recorder, monkeypatch: pytest
     monkeypatch.setattr(
         Worker,
         "assign",
-        lambda *who: conns.append(who[1].conn) or assign(*who),  # type: ignore[func-returns-value]
+        lambda *who: conns.append(who[1].sock) or assign(*who),  # type: ignore[func-returns-value]
     )
     with stage.serve(on_event=told) as server, raw_client(server.address):
         told.wait("joined")
@@ -357,11 +360,11 @@ def test_a_worker_that_fails_takes_the_server_along(monkeypatch: pytest.MonkeyPa
     reported: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
 
-    def hook(event: Event) -> None:
-        if event.kind == "said":
-            raise LookupError("no such thing")
+    def fail(_room: Room, lines: list[bytes], own: object) -> None:
+        raise LookupError("no such thing")
 
-    with stage.serve(on_event=hook, workers=2) as server, raw_client(server.address) as sock:
+    monkeypatch.setattr(Room, "append", fail)
+    with stage.serve(workers=2) as server, raw_client(server.address) as sock:
         sock.sendall(b"hello\n")
         assert server.wait(PATIENCE)
         assert read_to_end(sock) == b""
@@ -463,9 +466,99 @@ def test_half_a_line_of_one_who_was_killed_is_not_passed_on(told: Recorder) -> N
 
 def test_one_who_said_much_and_left_is_let_go_soon(told: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not heard for a while, but not for long: the dead must not keep what the living need."""
-    monkeypatch.setattr(stage5_connection, "MAX_THROTTLE", 0.01)
-    monkeypatch.setattr(stage5_connection, "LINES_PER_SECOND", 0.01)  # without the limit it would take days
+    monkeypatch.setattr(stage5_member, "MAX_THROTTLE", 0.01)
+    monkeypatch.setattr(stage5_member, "LINES_PER_SECOND", 0.01)  # without the limit it would take days
     with stage.serve(on_event=told) as server:
         with raw_client(server.address) as sock:
             sock.sendall(b"\n" * 5_000)
         told.wait("left")
+
+
+def test_a_paused_hook_holds_up_nobody(told: Recorder) -> None:
+    """As when the terminal of the server is paused: the room goes on, and the hook learns what it missed."""
+    released = threading.Event()
+
+    def hook(event: Event) -> None:
+        released.wait(PATIENCE)
+        told(event)
+
+    with stage.serve(on_event=hook) as server, Crowd(server.address, 3) as crowd:
+        try:
+            for number in range(3_000):
+                crowd.socks[number % 3].sendall(b"%d %s\n" % (number, b"x" * 3_000))
+                if number % 50 == 0:
+                    crowd.say_to_all(0, f"still here {number}", range(3))
+            crowd.say_to_all(1, "the end", range(3))
+        finally:
+            released.set()
+        told.wait("missed")
+    missed = sum(int(event.text.split()[0]) for event in told.of("missed"))
+    everything = 3_000 + 60 + 1 + 1 + 2 * 4  # what was said, by a visitor too, and four who came and left
+    assert len(told.events) - len(told.of("missed")) + missed == everything
+
+
+def test_a_burst_right_before_the_end_is_passed_on(told: Recorder) -> None:
+    """Nobody is throttled any more: what had reached the server is sent to everybody."""
+    for _each in range(5):
+        told.clear()
+        with stage.serve(on_event=told, workers=2) as server, ExitStack() as stack:
+            ear = stack.enter_context(raw_client(server.address))
+            loud = [stack.enter_context(raw_client(server.address)) for _ in range(3)]
+            told.wait("joined", 4)
+            for sock in loud:
+                sock.sendall(b"hello\n" * 500)
+            server.stop()
+            data = read_to_end(ear)
+        assert data.count(b"hello\n") == 1_500
+        assert len(told.of("said")) == 1_500
+        assert told.of("refused") == told.of("dropped") == []
+
+
+def test_who_connects_and_speaks_right_before_the_end_is_heard(told: Recorder, heard: Recorder) -> None:
+    """Accepted or not: it had reached the server."""
+    for number in range(1, 21):
+        with stage.serve(on_event=told) as server:
+            with raw_client(server.address) as sock:
+                sock.sendall(b"hello\n")
+                server.stop()
+        assert len(told.of("said")) == number
+
+
+HELLO = {
+    "HTTP": b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TLS": bytes.fromhex("16030100") + b"\xc8\x01\n\x00\n" + b"\x00" * 200,
+}
+
+
+@pytest.mark.parametrize("protocol", HELLO)
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["", "in_pieces"])
+def test_a_browser_is_told_that_this_is_a_chat(
+    protocol: str, in_pieces: bool, told: Recorder, heard: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, then it is disconnected; the room sees nothing of it."""
+    monkeypatch.setattr(stage5_connection, "RAW_PAUSE", PATIENCE)  # however slow this machine is
+    with stage.serve(on_event=told, announces=True) as server:
+        with connected(stage, server.address, "Ann", heard) as ann:
+            with raw_client(server.address) as browser:
+                browser.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                size = 1 if in_pieces else 1_000
+                for begin in range(0, 20 if in_pieces else 1_000, size):
+                    browser.sendall(HELLO[protocol][begin : begin + size])
+                answer = read_to_end(browser).decode()
+            ann.send("hello")
+            heard.wait_text("received", "Ann：hello")
+            told.wait("left")
+    line = f"* This is a chat: connect with a chat client, not with {protocol}.\n"
+    header = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    assert answer == (header if protocol == "HTTP" else "") + line
+    assert [event.text for event in heard.of("received")] == ["* Ann joined", "Ann：hello"]
+    assert [event.text for event in told.of("dropped")] == [f"it speaks {protocol}, and this is a chat"]
+
+
+def test_no_character_carries_marks_without_end(heard: Recorder) -> None:
+    """They would cover the lines above and below it."""
+    with stage.serve() as server, connected(stage, server.address, "听", heard):
+        with raw_client(server.address) as sock:
+            sock.sendall(f"Ann：Z{chr(0x301) * 1_000}a\nAnn：นี่\n".encode())
+            heard.wait("received", 2)
+    assert [event.text for event in heard.of("received")] == [f"Ann：Z{chr(0x301) * 5}a", "Ann：นี่"]

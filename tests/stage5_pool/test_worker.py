@@ -13,21 +13,23 @@ import pytest
 from chatstages import stage5_pool as stage
 from chatstages.protocol.framing import MAX_LINE
 from chatstages.runtime.events import Event, EventKind
-from chatstages.runtime.waker import StopSignal
+from chatstages.stage5_pool import connection as stage5_connection
 from chatstages.stage5_pool import server as server_module
 from chatstages.stage5_pool import worker as stage5_worker
 from chatstages.stage5_pool.connection import Connection
+from chatstages.stage5_pool.member import Member
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
-from tests.support import Recorder, raw_client
+from tests.support import PATIENCE, Recorder, ToldAtOnce, raw_client
 
 
 class Post:
     """A worker, its members, their far ends, and what has happened."""
 
     def __init__(self) -> None:
-        self.room, self.stop, self.events = Room(), StopSignal(), list[Event]()
-        self.worker = Worker(self.room, self.stop, self.events.append, [])
+        self.room, self.told = Room(), ToldAtOnce()
+        self.events = self.told.events
+        self.worker = Worker(self.room, self.told)
         self._socks: list[socket.socket] = []
 
     def member(self) -> tuple[Connection, socket.socket]:
@@ -37,7 +39,8 @@ class Post:
         for sock in (ours, far):
             sock.setblocking(False)
         number = len(self._socks) // 2
-        return Connection(ours, ("member", number), 0, f"#{number}", self.events.append), far
+        member = Member(f"#{number}", self.room.claim_name)
+        return Connection(ours, ("member", number), self.room.bounds()[1], member), far
 
     def join(self) -> tuple[Connection, socket.socket]:
         """Return a member of the worker, and its far end."""
@@ -61,7 +64,6 @@ class Post:
     def close(self) -> None:
         """Give everything back."""
         self.worker.close()
-        self.stop.close()
         for sock in self._socks:
             sock.close()
 
@@ -85,35 +87,76 @@ def test_newcomers_beyond_what_a_turn_takes_have_the_next(post: Post) -> None:
     assert len(post.of("joined")) == stage5_worker.ARRIVALS + 1
 
 
-def test_a_full_batch_is_passed_on_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newcomer_from_ahead_of_the_worker_gets_what_comes_next(post: Post) -> None:
+    """Another worker has appended since, and our newcomer begins after that."""
+    post.join()
+    post.room.append([b"before it came"])
+    member, far = post.join()
+    assert member.offset is None
+    post.room.append([b"after"])
+    post.turn()
+    assert far.recv(1_000) == b"after\n"
+
+
+@pytest.mark.parametrize("limit", ["BATCH", "BATCH_LINES"])
+def test_a_full_batch_is_passed_on_once(limit: str, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Much is said in one turn: all of it is in the log once, and so are the lines that come after."""
-    monkeypatch.setattr(stage5_worker, "BATCH", 20)
+    monkeypatch.setattr(stage5_worker, limit, 1)
+    monkeypatch.setattr(stage5_worker, "SAFE_LINES", 2)
     far_ends = [post.join()[1] for _ in range(5)]
     for far in far_ends:
         far.send(b"hello hello\n")
     post.turn()
-    assert sorted(post.log().splitlines()) == [f"#{n}：hello hello".encode() for n in range(1, 6)]
+    lines = sorted(f"#{n}：hello hello".encode() for n in range(1, 6))
+    assert sorted(post.log().splitlines()) == lines
+    assert [sorted(far.recv(1_000).splitlines()) for far in far_ends] == [lines] * 5
 
 
-def test_what_came_before_the_end_is_heard(post: Post) -> None:
-    """A worker that finds the server stopped has one more turn."""
-    _member, far = post.join()
-    far.send(b"bye\n")
-    post.stop.set()
+def test_what_came_before_the_end_is_received_whole_and_passed_on(post: Post) -> None:
+    """A burst of more than a throttled member may send, and of others what has no newline yet."""
+    _ears, ears_far = post.join()
+    member, far = post.join()
+    far.send(b"line\n" * 10)
+    post.turn()
+    assert member.throttled
+    far.send(b"line\n" * 500)
+    _raw, raw_far = post.join()
+    raw_far.send(b"bye")
+    post.worker.stop()
     post.worker.run()
-    assert post.log() == "#1：bye\n".encode()
+    post.worker.drain(time.monotonic() + PATIENCE)
+    post.worker.flush(time.monotonic() + PATIENCE)
+    lines = post.log().decode().splitlines()
+    assert sorted(set(lines)) == ["#2：line", "#3：bye"]
+    assert len(lines) == 511
+    assert ears_far.recv(1 << 20) == post.log()
+    assert post.of("refused") == []
+
+
+def test_who_goes_on_and_on_does_not_hold_up_the_end(post: Post) -> None:
+    """What has not been received when the time is over is counted."""
+    _member, far = post.join()
+    far.send(b"x" * 99 + b"\n")
+    post.worker.stop()
+    post.worker.drain(0.0)  # the time is over at once: there is one turn
+    far.send(b"y" * 99 + b"\n")
+    post.worker.flush(0.0)
+    post.worker.close()
+    assert post.log() == b"#1\xef\xbc\x9a" + b"x" * 99 + b"\n"
+    assert post.of("refused") == ["100 bytes came when it was not heard any more"]
 
 
 def test_nobody_is_heard_while_the_last_lines_are_sent(post: Post) -> None:
     """What they say would never be sent."""
     slow, _far = post.join()
     _member, far = post.join()
-    post.room.append([b"x" * 3_999 + b"\n"] * 500)
+    post.room.append([b"x" * 3_999] * 500)
     far.send(b"the last\n")
     post.turn()
     assert slow.write_blocked
+    post.worker.stop()
+    post.worker.drain(time.monotonic() + 0.1)
     end = post.room.bounds()[1]
-    post.stop.set()
     far.send(b"too late\n")
     post.worker.flush(time.monotonic() + 0.1)
     assert post.room.bounds()[1] == end
@@ -124,7 +167,7 @@ def test_who_is_cut_off_hears_why_and_then_the_end(post: Post) -> None:
     """At once, though our side of the connection stays open for it to close first."""
     member, far = post.join()
     member.disconnect_slow_consumer(missed=1)
-    post.worker._update_interest(member)
+    post.turn()
     post.turn()
     assert far.recv(1_000).endswith(b"you did not read what was sent.\n")
     assert far.recv(1_000) == b""
@@ -140,7 +183,6 @@ def test_what_comes_when_one_is_heard_no_more_is_thrown_away_and_counted(post: P
     """It is no message, and it is not lost without a word."""
     member, far = post.join()
     member.shutdown_write()
-    post.worker._update_interest(member)
     far.send(b"x" * 99 + b"\n")
     post.turn()
     far.close()
@@ -150,6 +192,40 @@ def test_what_comes_when_one_is_heard_no_more_is_thrown_away_and_counted(post: P
     assert post.of("left") == [""]
 
 
+def test_one_that_has_left_has_no_timer_any_more(post: Post) -> None:
+    """Not even in the turn in which it leaves: what has begun and is no message would become one."""
+    member, far = post.join()
+    far.send(b"never to be seen")
+    post.turn()
+    assert member.due
+    member.disconnect_slow_consumer(missed=1)
+    post.turn()
+    far.close()
+    post.turn()
+    post.turn()
+    assert post.of("left") == [""]
+    assert post.log() == b""
+
+
+def test_one_that_was_killed_is_sent_no_more_but_received_to_its_end(post: Post) -> None:
+    """To send to it raises; it leaves when `recv` has brought the end, without a busy loop before."""
+    member, far = post.join()
+    far.send(b"x\n" * 10)
+    post.turn()
+    assert member.throttled
+    far.close()
+    post.room.append([b"to nobody"], post.worker._waker)
+    post.worker._flush()
+    assert member.offset == stage5_connection.NOWHERE
+    assert post.worker._selector.select(0) == []
+    assert post.of("left") == []
+    member.due = 1e-9
+    post.turn()
+    post.turn()
+    assert post.of("left") == [""]
+    assert post.of("dropped") == []
+
+
 def test_who_is_turned_away_reads_why_and_the_end() -> None:
     """Not a reset, which would throw the reason away: what the client has said is read first."""
     events: list[Event] = []
@@ -157,7 +233,7 @@ def test_who_is_turned_away_reads_why_and_the_end() -> None:
         conn, address = server.accept()
         client.sendall(b"hello?\n")
         conn.recv(1, socket.MSG_PEEK)  # it has come
-        Connection(conn, address, 0, "#1", events.append).reject()
+        Connection(conn, address, 0, Member("#1", str)).reject(events.append)
         data = b""
         while more := client.recv(1_000):
             data += more

@@ -1,6 +1,6 @@
 """What many tests need."""
 
-from tests.support.events import PATIENCE, Recorder, line_of, listening, wait_until
+from tests.support.events import PATIENCE, Recorder, ToldAtOnce, line_of, listening, wait_until
 from tests.support.processes import ROOT, python
 from tests.support.sockets import (
     fill,
@@ -18,6 +18,7 @@ __all__ = [
     "ROOT",
     "STAGES",
     "Recorder",
+    "ToldAtOnce",
     "connected",
     "fill",
     "kill",

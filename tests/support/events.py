@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chatstages.protocol import COLON
-from chatstages.runtime.events import Event, EventKind
+from chatstages.runtime.event_queue import EventQueue, Lines, expand
+from chatstages.runtime.events import Event, EventKind, ignore
 
 # Seconds after which something that should have happened counts as missing. Nothing waits so long when
 # all is well; a slow machine sets a larger factor.
@@ -56,6 +57,19 @@ class Recorder:
         with self._changed:
             happened = self._changed.wait_for(condition, PATIENCE)
             assert happened, f"waited {PATIENCE} s for {what}; there was {self.events[-20:]}"
+
+
+class ToldAtOnce(EventQueue):
+    """An event queue without a thread: its hook keeps the events, and has them before `put` returns."""
+
+    def __init__(self) -> None:
+        super().__init__(ignore, ("", 0))
+        self.is_used = True
+        self.events: list[Event] = []
+
+    def put(self, happened: list[Event | Lines], size: int = 0) -> None:
+        """Keep what `happened`."""
+        self.events += expand(happened)
 
 
 def line_of(event: Event) -> str:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Address
+from chatstages.runtime.events import Address, Hook, ignore
 from chatstages.runtime.sockets import StoppableSocket
 from chatstages.runtime.waker import Waker
 
@@ -65,7 +65,7 @@ class FaultProxy:
         listener = StoppableSocket()
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        self._running = BackgroundServer(listener, self._run)
+        self._running = BackgroundServer(listener, self._run, ignore)
         self.address = self._running.address
 
     def black_hole(self) -> None:
@@ -80,7 +80,7 @@ class FaultProxy:
         self._running.stop()
         self._waker.close()
 
-    def _run(self, listener: StoppableSocket) -> None:
+    def _run(self, listener: StoppableSocket, on_event: Hook) -> None:
         try:
             while not listener.stopped:
                 self._turn(listener)

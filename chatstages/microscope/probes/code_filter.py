@@ -16,8 +16,8 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[2]
 # The parts of this package that are watched.
 LESSONS = ("stage*.py", "stage5_pool/*.py", "faults/*.py", "bench/asyncio_room.py")
-# These are not, but the threads that they start run the stages' code.
-STARTERS = f"{PACKAGE / 'runtime'}{os.sep}"
+# This is not, but the thread that it starts runs a stage's code.
+STARTER = str(PACKAGE / "runtime" / "background.py")
 INSTALLED = {"site-packages", "dist-packages"}
 LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 COMMANDS = Path(sysconfig.get_path("scripts")).resolve()  # `jupyter`, `pytest`, `chatstages` start there
@@ -81,7 +81,7 @@ class CodeFilter:
     def is_machinery(self, frame: FrameType) -> bool:
         """Tell whether the code of `frame` is this package's own, and starts threads for its own use."""
         file = frame.f_code.co_filename
-        is_ours = file.startswith(f"{PACKAGE}{os.sep}") and not file.startswith(STARTERS)
+        is_ours = file.startswith(f"{PACKAGE}{os.sep}") and file != STARTER
         return is_ours and not self.includes_frame(frame)
 
     def location(self, frame: FrameType | None) -> Location | None:
