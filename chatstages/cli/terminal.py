@@ -30,9 +30,16 @@ def say(what: object) -> None:
 
 
 def say_in_rows(what: object) -> None:
-    """Print `what`; what does not fit into one row of the terminal goes on below, indented."""
-    text = str(what)
-    say(wrapped(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
+    """Print `what`, a line, as `in_rows`."""
+    say(in_rows(str(what)))
+
+
+def in_rows(text: str) -> str:
+    """Return lines for standard output: on a terminal, what fits into no row goes on below, indented."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join([wrapped(line, width) for line in text.split("\n")])
 
 
 class EventScreen:
@@ -51,7 +58,7 @@ class EventScreen:
 
     def tell_all(self, happened: list[Event | Lines]) -> None:
         """Print all that has happened, in one piece."""
-        self._print(as_text(happened))
+        self._print(in_rows(as_text(happened)))
 
     def _print(self, text: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import select
@@ -18,6 +19,8 @@ import pytest
 
 from chatstages.cli import serve
 from chatstages.cli.errors import connecting_problem, listening_problem
+from chatstages.cli.terminal import EventScreen, say_in_rows
+from chatstages.runtime import Event
 from tests.support import PATIENCE, STAGES, kill, python, read_until
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -476,3 +479,17 @@ class Screen:
                 self._seen = self._seen.replace("\x1b[6n", "")
                 os.write(self._descriptor, b"\x1b[1;1R")
         self._seen = self._seen.partition(expected)[2]
+
+
+def test_a_long_line_goes_on_below_and_is_indented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal; in a file or a pipe it is one line."""
+    event = Event("said", ("127.0.0.1", 1), "x" * 20, "Ann")
+    in_rows = f"Ann (127.0.0.1:1): xxx\n    {'x' * 17}\n"
+    for is_terminal, shown in [(True, in_rows), (False, f"{event}\n")]:
+        output = io.StringIO()
+        monkeypatch.setattr(output, "isatty", lambda answer=is_terminal: answer)
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setenv("COLUMNS", "22")
+        EventScreen()(event)
+        say_in_rows(event)
+        assert output.getvalue() == 2 * shown
