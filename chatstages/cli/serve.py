@@ -13,7 +13,7 @@ from typing import Any
 from chatstages import load_stage
 from chatstages.cli.arguments import add_stage, natural_number, port_number
 from chatstages.cli.errors import Problem, listening_problem
-from chatstages.cli.terminal import EventScreen, say
+from chatstages.cli.terminal import EventScreen, complain, say
 from chatstages.i18n import _
 from chatstages.runtime import Address, allow_many_connections, show_address
 from chatstages.runtime.options import DEFAULT_PORT
@@ -64,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
                 signal.signal(number, signal.SIG_IGN)  # it is ending: a second Ctrl-C changes nothing
             screen.say("")
     if not screen.say(_("The server has ended.")):
-        raise Problem(_("The server has ended. The last lines are missing: the output takes no more."))
+        complain(_("The server has ended. The last lines are missing: the output takes no more."))
+        return 1
     return int(screen.closed.is_set())
 
 

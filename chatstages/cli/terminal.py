@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import queue
 import shutil
 import sys
@@ -76,6 +77,14 @@ class EventScreen:
         printer.start()
         printer.join(SAY_TIMEOUT)
         return not printer.is_alive()
+
+
+def complain(sentence: str) -> None:
+    """Print `sentence` on standard error, unless that takes nothing, either: it may be the same terminal."""
+    data = f"{sentence}\n".encode(sys.stderr.encoding, "replace")
+    printer = threading.Thread(target=os.write, args=(2, data), daemon=True)
+    printer.start()
+    printer.join(SAY_TIMEOUT)
 
 
 def write_unbuffered(text: str) -> None:

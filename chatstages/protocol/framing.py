@@ -72,7 +72,7 @@ class LineSplitter:
         return (RAW_PAUSE if self.raw else LINE_PAUSE) if self.waiting else None
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the messages that `data` completes, without their newlines.
+        """Return the messages that `data` completes, without their newlines; an empty line is none.
 
         It cuts at the byte 0x0A alone, which is part of no other character in UTF-8.
         (`str.splitlines` would cut at U+2028 and a dozen others too.)
@@ -84,7 +84,7 @@ class LineSplitter:
             self.raw = False
         if len(data) > self._limit or self._skipping:
             lines = self._skip_long(lines)
-        return list(map(clean_line, lines))
+        return list(map(clean_line, filter(None, lines)))
 
     def _skip_long(self, lines: list[bytes]) -> list[bytes]:
         """Return those of `lines` that are not too long, and count the others."""

@@ -53,12 +53,13 @@ def normalized(name: str) -> str:
 
 def objection(name: str, shown: str) -> str:
     """Return why `name`, which would be shown as `shown`, cannot be a nickname; "" where it can."""
-    plain = unicodedata.normalize("NFKC", shown)  # there, every colon of a keyboard is the same
+    # There, every colon of a keyboard is the same.
+    plain = unicodedata.normalize("NFKC", shown[: MAX_NAME + 1])
+    if len(name) > 4 * MAX_NAME or len(shown) > MAX_NAME or len(plain) > MAX_NAME:
+        return _("a nickname has at most {limit} characters").format(limit=MAX_NAME)
     key = name_key(shown)
     if not key:
         return _("a nickname needs a visible character")
-    if len(name) > 4 * MAX_NAME or len(shown) > MAX_NAME or len(plain) > MAX_NAME:
-        return _("a nickname has at most {limit} characters").format(limit=MAX_NAME)
     if shown != clean(shown):
         return _("a nickname has no control characters")
     if ":" in plain:
@@ -76,4 +77,5 @@ def name_key(name: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", name).translate(CAPITALS).casefold()
     visible = (c for c in BLANK.sub("", plain) if unicodedata.category(c) not in ("Cf", "Zs"))
-    return "".join(visible).translate(LOOKALIKES)
+    # Without the invisible that stood between them, a letter and its mark are one again.
+    return unicodedata.normalize("NFD", "".join(visible)).translate(LOOKALIKES)

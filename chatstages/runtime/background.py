@@ -54,6 +54,7 @@ class BackgroundServer:
         Any thread may call it, also a second time. So may an `on_event` hook; of what happens while it waits
         there, it is told afterwards.
         """
+        self._events.note_stop()
         self._sock.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_TIMEOUT)

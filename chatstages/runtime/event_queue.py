@@ -51,6 +51,8 @@ class EventQueue:
         self._size = 0  # of those that wait, in bytes
         self._missed = 0  # events that found no room
         self._closing = False
+        self._is_over = False  # `close` waits no longer: the rest is counted, not told
+        self._stopped_by_hook = False
         # A daemon: no system lets us interrupt a hook that is blocked, and the process must end all the same.
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         if self.is_used:
@@ -73,16 +75,19 @@ class EventQueue:
             self._size += size
             self._changed.notify()
 
+    def note_stop(self) -> None:
+        """Take note that the server is stopped: `close` cannot wait for a hook that does so itself."""
+        if threading.current_thread() is self._thread:
+            self._stopped_by_hook = True
+
     def close(self) -> None:
         """Tell what still waits, for CLOSE_TIMEOUT seconds at most; count the rest. Any thread may call."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self.is_used and threading.current_thread() is not self._thread:
+        if self.is_used and not self._stopped_by_hook and threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_TIMEOUT)
-        with self._changed:  # the hook is told how many, if it ever returns from its last call
-            self._missed += sum(map(count, self._waiting))
-            self._waiting = []
+            self._is_over = True  # the hook is told how many it misses, if it ever returns
 
     def _run(self) -> None:
         """Tell the hook what happens, until `close`."""
@@ -101,10 +106,15 @@ class EventQueue:
 
     def _tell(self, happened: list[Event | Lines]) -> None:
         """Call the hook with each event, or with all at once if it can take that."""
-        if tell_all := getattr(self._hook, "tell_all", None):
+        tell_all = getattr(self._hook, "tell_all", None)
+        if tell_all and not self._is_over:
             self._call(tell_all, happened)
-        else:
-            for event in expand(happened):
+            return
+        for event in expand(happened):
+            if self._is_over and event.kind != "missed":
+                with self._changed:
+                    self._missed += 1
+            else:
                 self._call(self._hook, event)
 
     def _call(self, hook: Callable[[Any], None], what: object) -> None:

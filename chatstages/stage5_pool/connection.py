@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import selectors
 import socket
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,9 +28,9 @@ from chatstages.stage5_pool.member import Member, foreign_protocol, throttle_tim
 READ_SIZE = 2 << 10  # bytes of one recv, at most: small, so that everybody has a turn
 SEND_BUFFER = 128 << 10  # bytes of send buffer that we ask the system for
 NOTICE_TIMEOUT = 5.0  # seconds that a peer has to read why it is disconnected
-DRAIN_SIZE = 64 << 10  # bytes of one recv while the server stops
-MAX_UNREAD = 8 << 20  # bytes that are counted at the end: who sends on would hold it up
-NOWHERE = sys.maxsize  # the offset of a connection that is sent no more of the log
+DRAIN_SIZE = 16 << 10  # bytes of one recv while the server stops
+MAX_UNREAD = 1 << 20  # bytes that are counted at the end: who sends on would hold it up
+LONG = 512  # bytes of one recv that are more than a person types
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -59,8 +58,9 @@ class Connection:
         announces: bool = False,
     ) -> None:
         self.sock, self.address, self.member = sock, address, member
-        self.offset = offset  # the log up to here has been sent; None: all of it
+        self.offset = offset  # the log up to here has been sent; None: nothing waits
         self.state = OPEN
+        self.killed = False  # to send to it fails; it may still have to be received
         self.write_blocked = False  # its send buffer is full, or more of the log waits
         self.throttled = False  # it has sent too much: no recv for now
         self.due = 0.0  # the time of `on_timer`, in monotonic seconds; 0: never
@@ -97,6 +97,11 @@ class Connection:
         self.tell("joined")
 
     @property
+    def takes_log(self) -> bool:
+        """Whether it is sent what the log grows by."""
+        return self.state is OPEN and not self.killed
+
+    @property
     def interest(self) -> int:
         """For what the selector should watch it: READ, WRITE, both or neither."""
         if self.state is CLOSED:
@@ -128,17 +133,18 @@ class Connection:
         except BlockingIOError:
             return []
         except OSError:
-            return self._end(killed=True)  # RST, or no sign of life: it has left
+            self.killed = True  # RST, or no sign of life: it has left
+            data = b""
         if not data:  # it has closed its side
-            return self._end(killed=False)
+            return self._end()
         if self.state is CLOSING:
             self._discarded += len(data)
             return []
         if self._begin is not None and self._is_foreign(data):
             return []
         lines = self.member.feed(data)
-        if len(lines) != 1 or self._lines.too_long != self._refused:
-            self._pace(len(lines))
+        if len(lines) != 1 or len(data) > LONG or self._lines.too_long != self._refused:
+            self._pace(data)
         return self._said(lines) if self._tell or self._announces else lines
 
     def _said(self, lines: list[bytes]) -> list[bytes]:
@@ -151,14 +157,16 @@ class Connection:
             return [system_line(joined), *lines]
         return lines
 
-    def _pace(self, count: int) -> None:
-        """Refuse what was too long; decide when to receive next."""
+    def _pace(self, data: bytes) -> None:
+        """Refuse what was too long; decide when to receive next, after `data`."""
         refused = self._lines.too_long - self._refused
         self._refused = self._lines.too_long
         for _each in range(refused):
             self._refuse()
         self.due = 0.0
-        pause = throttle_time(count + 2 * refused)  # one that was refused counts, too
+        # Empty lines count, and what was refused, and that there is more than one recv.
+        more = len(data) == self._read_size
+        pause = throttle_time(data.count(b"\n") + 2 * refused + more)
         if pause and self._read_size == READ_SIZE:
             self.throttled, self.due = True, time.monotonic() + pause
         elif self.member.waits_for_pause:
@@ -173,6 +181,8 @@ class Connection:
             self._close()  # NOTICE_TIMEOUT is over
         elif self.throttled:
             self.throttled = False
+            if self.member.waits_for_pause:
+                self.due = time.monotonic() + RAW_PAUSE
         elif self.member.waits_for_pause:
             return self._said(self.member.flush())
         return []
@@ -237,7 +247,7 @@ class Connection:
 
     def stop_sending(self) -> None:
         """It was killed: `recv` brings what it said before, and then the end."""
-        self.offset = NOWHERE
+        self.killed, self.write_blocked, self._notice = True, False, b""
         self._changed(self)
 
     def _send_notice(self) -> None:
@@ -247,7 +257,7 @@ class Connection:
         except BlockingIOError:
             pass
         except OSError:
-            self._notice = b""  # it was killed: `recv` brings the end
+            self.stop_sending()
         self.write_blocked = bool(self._notice)
         self._changed(self)
 
@@ -273,7 +283,7 @@ class Connection:
 
     def _disconnect(self, notice: bytes) -> None:
         """Send `notice` and FIN, and discard what it still sends until it closes."""
-        self.state, self.offset, self._notice = CLOSING, NOWHERE, notice
+        self.state, self.offset, self._notice = CLOSING, None, notice
         self.due = time.monotonic() + NOTICE_TIMEOUT
         # First the notice is sent; then what it still sends is received, and discarded.
         self.write_blocked = self.throttled = True
@@ -293,22 +303,20 @@ class Connection:
     def shutdown_write(self) -> None:
         """Half-close (FIN): the server stops. Discard what it still sends."""
         if self.state is OPEN:
-            self.state, self.offset = CLOSING, NOWHERE
+            self.state, self.offset = CLOSING, None
             self._shutdown_write()
 
-    def _end(self, killed: bool) -> list[bytes]:
+    def _end(self) -> list[bytes]:
         """Close, for the peer has; return the message with which it left."""
         lines = []
         # Half a line of a peer that was killed is no message.
-        if self.state is OPEN and (not killed or self.member.waits_for_pause):
+        if self.state is OPEN and (not self.killed or self.member.waits_for_pause):
             lines = self._said(self.member.flush(final=True))
         self._close()
         return lines
 
     def _close(self) -> None:
-        """Want nothing any more; what could not be sent to it is to be counted."""
-        if not self.write_blocked:
-            self.offset = NOWHERE
+        """Want nothing any more."""
         self.state, self.due = CLOSED, 0.0
         self._changed(self)
 

@@ -15,6 +15,7 @@ whose send buffer is full are behind, with an offset of their own, until they ca
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import time
@@ -27,7 +28,6 @@ from chatstages.runtime import Event, Waker
 from chatstages.runtime.event_queue import EventQueue, Lines
 from chatstages.stage5_pool.connection import (
     CLOSED,
-    NOWHERE,
     READ,
     WRITE,
     Connection,
@@ -53,6 +53,7 @@ class Worker:
         self._arrivals: deque[Connection] = deque()
         self._waker = Waker()  # when somebody has arrived, the log has grown, the end
         self._stopping = False
+        self._deadline = math.inf  # for what is still to be done after `stop`
         # All else belongs to the thread of this worker alone.
         self._connections: set[Connection] = set()
         # They have the log up to _offset.
@@ -65,6 +66,7 @@ class Worker:
         self._size = 0  # bytes of text in that
         self._watched: dict[Connection, int] = {}  # for what the selector watches them
         self._farewells: list[bytes] = []  # lines about who has left, to be published
+        self._left: list[str] = []  # the names of these, to be released then
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, READ)
         room.subscribe(self._waker)
@@ -110,12 +112,17 @@ class Worker:
             if len(said) > BATCH_LINES:
                 self._publish(said)
                 said = []
+            if self._stopping and time.monotonic() > self._deadline:
+                break
         self._settle()
         said += self._run_timers()
         self._settle()
         said += self._farewells
-        self._farewells = []
         self._publish(said)
+        self._farewells.clear()
+        for name in self._left:  # not before all have been told that it has left
+            self._room.release_name(name)
+        self._left.clear()
         if self._arrivals:
             self._welcome_arrivals()
         self._tell()
@@ -152,6 +159,9 @@ class Worker:
         for begin in range(0, len(said), step or 1):
             self._room.append(said[begin : begin + step], self._waker)
             self._flush()
+            if size > BATCH:
+                for connection in list(self._behind):  # the log must not outrun them
+                    self._send_rest(connection)
         if not said:
             self._flush()
         self._size += size
@@ -194,7 +204,7 @@ class Worker:
     def _send_rest(self, connection: Connection) -> None:
         """Send it what it has not got yet: its send buffer has room again."""
         offset = connection.offset
-        if not connection.on_writable() or offset in (None, NOWHERE):
+        if not connection.on_writable() or offset is None or not connection.takes_log:
             return
         size = min(self._offset - offset, SEND_SIZE)
         if size >= 0:
@@ -220,12 +230,13 @@ class Worker:
         self._behind.discard(connection)
         if connection.state is CLOSED:
             self._close(connection)
-        elif connection.offset is None and not connection.write_blocked:
-            self._up_to_date[connection] = connection.sock
-        elif connection.offset != NOWHERE:
-            if connection.offset is None:
+        elif connection.takes_log:
+            if connection.offset is None and connection.write_blocked:
                 connection.fall_behind(self._offset)
-            self._behind.add(connection)
+            if connection.offset is None:
+                self._up_to_date[connection] = connection.sock
+            else:
+                self._behind.add(connection)
 
     def _watch(self, connection: Connection) -> None:
         """Tell the selector for what to watch it."""
@@ -248,7 +259,7 @@ class Worker:
             self._farewells.append(system_line(left))
         self._connections.discard(connection)
         self._watched.pop(connection, None)
-        self._room.release_name(member.name)
+        self._left.append(member.name)
         connection.close()
 
     # --- the end: drain ---
@@ -258,6 +269,7 @@ class Worker:
 
         Called when `run` has returned: nobody is assigned any more.
         """
+        self._deadline = deadline
         for connection in self._connections:
             connection.drain()
         self._settle()
@@ -272,9 +284,11 @@ class Worker:
 
         Called when `drain` has returned in every worker: the log grows no more.
         """
+        self._deadline = deadline
         while self._arrivals:
-            # It has not joined, so it does not leave.
-            self._arrivals.popleft().sock.close()
+            connection = self._arrivals.popleft()
+            connection.attach(self._changed.append, self._happened.append)
+            connection.close()  # it counts what has come from it
         self._publish([])
         self._turn_while(lambda: bool(self._behind), deadline)
         end = self._room.bounds()[1]

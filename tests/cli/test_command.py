@@ -219,7 +219,7 @@ def test_a_paused_output_holds_up_nobody(stage: int) -> None:
         assert server.wait(PATIENCE) == 1
         assert server.stderr
         assert server.stderr.read() == (
-            "chatstages: The server has ended. The last lines are missing: the output takes no more.\n"
+            "The server has ended. The last lines are missing: the output takes no more.\n"
         )
 
 

@@ -17,7 +17,7 @@ from chatstages.text import MAX_MARKS
 
 TEXT = "小明：你好，👩‍🏫 ok\nbob：a\tb\r\n\n再见\n"
 MARK = "\u0301"  # a combining acute accent
-MESSAGES = ["小明：你好，👩‍🏫 ok", "bob：a\tb", "", "再见"]
+MESSAGES = ["小明：你好，👩‍🏫 ok", "bob：a\tb", "再见"]
 
 
 @pytest.mark.parametrize("cut", range(len(TEXT.encode()) + 1))

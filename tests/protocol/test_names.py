@@ -76,3 +76,15 @@ def test_nobody_is_called_like_the_server_or_like_two(name: str) -> None:
 def test_further_names_that_look_alike_are_one(name: str, other: str) -> None:
     """Greek and Cyrillic capitals, and marks without a shape."""
     assert name_key(name) == name_key(other)
+
+
+def test_nothing_invisible_makes_another_name_of_a_letter_and_its_mark() -> None:
+    """Whatever stands between them."""
+    names = ["José", "Jose\u0301", *(f"Jose{invisible}\u0301" for invisible in "\u200d\u034f\ufe00\u2060")]
+    assert len(set(map(name_key, names))) == 1
+
+
+def test_a_character_that_becomes_many_makes_no_long_name() -> None:
+    """U+FDFA is 18 characters when it is taken apart: that would take time."""
+    with pytest.raises(ValueError, match="at most 32 characters"):
+        check_name("\ufdfa" * 32)

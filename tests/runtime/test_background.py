@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
+from chatstages import stage5_pool
 from chatstages.runtime.background import BackgroundServer
-from chatstages.runtime.events import Hook, ignore
+from chatstages.runtime.events import Event, Hook, ignore
 from chatstages.runtime.sockets import StoppableSocket
-from tests.support import Recorder, raw_client
+from tests.support import PATIENCE, Recorder, raw_client
 
 
 def listening() -> StoppableSocket:
@@ -32,6 +33,26 @@ def test_an_error_in_a_server_ends_it_and_is_not_hidden(monkeypatch: pytest.Monk
     assert BackgroundServer(server, fail, ignore).wait(10)
     assert server.fileno() == -1
     assert [str(error) for error in reported] == ["no such thing"]
+
+
+def test_a_hook_that_stops_its_server_is_told_the_end() -> None:
+    """What happens while it waits in `stop`, it is told afterwards."""
+    kinds: list[str] = []
+    ended = threading.Event()
+
+    def hook(event: Event) -> None:
+        kinds.append(event.kind)
+        if event.kind == "said":
+            server.stop()
+        if event.kind == "left":
+            ended.set()
+
+    server = stage5_pool.serve(on_event=hook)
+    with raw_client(server.address) as sock:
+        sock.sendall(b"stop\n")
+        assert ended.wait(PATIENCE)
+    assert server.wait(PATIENCE)
+    assert kinds == ["joined", "said", "left"]
 
 
 def test_a_hook_may_stop_the_server_of_one(told: Recorder) -> None:

@@ -36,6 +36,11 @@ class PausedHook(Recorder):
         super().__call__(event)
 
 
+def missed_by(hook: Recorder) -> int:
+    """Return how many events `hook` has been told that it has missed."""
+    return sum(int(event.text.split()[0]) for event in hook.events if event.kind == "missed")
+
+
 @contextmanager
 def paused() -> Iterator[tuple[EventQueue, PausedHook]]:
     """Give a queue whose hook is blocked in its first call."""
@@ -122,7 +127,20 @@ def test_close_waits_for_a_blocked_hook_only_so_long(monkeypatch: pytest.MonkeyP
         queue.close()
         queue(said("too late"))
         hook.released.set()
-        assert hook.wait("missed")[0].text.startswith("2 events")
+        hook.until(lambda: missed_by(hook) == 2, "both to be counted")
+
+
+def test_a_slow_hook_is_told_no_more_when_close_has_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But how many events it has missed."""
+    monkeypatch.setattr(event_queue, "CLOSE_TIMEOUT", 0.01)
+    hook = PausedHook()
+    queue = EventQueue(hook, HERE)
+    queue.put([said(str(number)) for number in range(100)])
+    assert hook.called.wait(PATIENCE)
+    queue.close()
+    hook.released.set()
+    assert hook.wait("missed")[0].text.startswith("99 events")
+    assert len(hook.of("said")) == 1
 
 
 def test_close_tells_what_still_waits(heard: Recorder) -> None:

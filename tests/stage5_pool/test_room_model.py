@@ -29,7 +29,7 @@ from chatstages.protocol.names import name_key
 from chatstages.runtime import Waker
 from chatstages.stage5_pool import room as stage5_room
 from chatstages.stage5_pool import worker as stage5_worker
-from chatstages.stage5_pool.connection import NOWHERE, Connection
+from chatstages.stage5_pool.connection import OPEN, Connection
 from chatstages.stage5_pool.member import Member
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
@@ -305,7 +305,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """Compare what `guest` has got with what was said."""
         stream = b"".join(self.said)[guest.place :]
         told = [event.kind for event in self.told if event.address == guest.member.address][1:]  # "joined"
-        if guest.member.offset == NOWHERE:
+        if guest.member.state is not OPEN:
             guest.fallen = guest.sock.got if guest.fallen is None else guest.fallen
             assert told == ["dropped"]
             assert stream.startswith(guest.fallen)

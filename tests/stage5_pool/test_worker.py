@@ -13,14 +13,13 @@ import pytest
 from chatstages import stage5_pool as stage
 from chatstages.protocol.framing import MAX_LINE
 from chatstages.runtime.events import Event, EventKind
-from chatstages.stage5_pool import connection as stage5_connection
 from chatstages.stage5_pool import server as server_module
 from chatstages.stage5_pool import worker as stage5_worker
 from chatstages.stage5_pool.connection import Connection
 from chatstages.stage5_pool.member import Member
 from chatstages.stage5_pool.room import Room
 from chatstages.stage5_pool.worker import Worker
-from tests.support import PATIENCE, Recorder, ToldAtOnce, raw_client
+from tests.support import PATIENCE, Recorder, ToldAtOnce, kill, raw_client
 
 
 class Post:
@@ -192,6 +191,97 @@ def test_what_comes_when_one_is_heard_no_more_is_thrown_away_and_counted(post: P
     assert post.of("left") == [""]
 
 
+def test_who_sends_more_than_one_recv_takes_is_slowed_down(post: Post) -> None:
+    """However few lines that are; and however few of the lines are messages."""
+    for data in (b"x" * 3_000 + b"\n" + b"y" * 3_000, b"\n" * 3_000, b"a" + b"\r\n" * 500):
+        member, far = post.join()
+        far.send(data)
+        post.turn()
+        post.turn()
+        assert member.throttled
+
+
+def test_a_raw_client_is_heard_though_it_was_throttled(post: Post) -> None:
+    """Its message that was too long ends with a pause, as any of its messages."""
+    member, far = post.join()
+    far.send(b"x" * 5_000)
+    for _each in range(5):
+        post.turn()
+    assert post.of("refused")
+    while member.due:
+        member.due = 1e-9  # its time has come
+        post.turn()
+    far.send(b"hello")
+    post.turn()
+    member.due = 1e-9
+    post.turn()
+    assert post.of("said") == ["hello"]
+
+
+def test_half_a_line_of_one_whom_a_send_found_killed_is_no_message(post: Post) -> None:
+    """The error that says so is reported once: here to `send`, and `recv` then returns b""."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, raw_client(listener.getsockname()) as peer:
+        sock, address = listener.accept()
+        connection = Connection(sock, address, None, Member("#9", str))
+        assert connection.prepare()
+        post.worker.assign(connection)
+        post.turn()
+        peer.sendall("Ben：hi\n".encode() * 3 + "Ben：I owe you 10".encode())
+        sock.recv(1, socket.MSG_PEEK)
+        post.turn()
+        assert connection.throttled
+        kill(peer)
+        for _each in range(2):
+            post.room.append([b"x"], post.worker._waker)
+            post.worker._flush()
+        connection.due = 1e-9
+        while not post.of("left"):
+            post.turn()
+    assert post.of("said") == ["hi"] * 3
+
+
+def test_what_one_misses_that_is_killed_while_it_is_behind_is_counted(post: Post) -> None:
+    """As of one that leaves."""
+    member, far = post.join()
+    post.room.append([b"x" * 999] * 1_000)
+    post.turn()
+    assert member.write_blocked
+    far.close()
+    while not post.of("left"):
+        post.turn()
+    assert len(post.of("dropped")) == 1
+
+
+def test_who_has_come_too_late_to_be_heard_is_counted(post: Post) -> None:
+    """Nobody vanishes without an event."""
+    late, far = post.member()
+    post.worker.stop()
+    post.worker.drain(0.0)
+    post.worker.assign(late)
+    far.send(b"hello\n")
+    post.worker.flush(0.0)
+    post.worker.close()
+    assert [event.kind for event in post.events] == ["joined", "refused", "left"]
+
+
+def test_a_name_is_given_again_after_all_have_been_told_that_it_is_free(post: Post) -> None:
+    """Who reads "joined" and "left" would get it wrong otherwise."""
+    worker = Worker(post.room, post.told, announces=True)
+    member, far = post.member()
+    worker.assign(member)
+    far.send("Ann：hi\n".encode())
+    worker._turn(0)
+    worker._turn(0)
+    logs: list[bytes] = []
+    release = post.room.release_name
+    post.room.release_name = lambda name: logs.append(post.log()) or release(name)  # type: ignore[method-assign,func-returns-value,assignment]
+    far.close()
+    worker._turn(0)
+    worker.close()
+    assert logs[0].endswith(b"* Ann left\n")
+
+
 def test_one_that_has_left_has_no_timer_any_more(post: Post) -> None:
     """Not even in the turn in which it leaves: what has begun and is no message would become one."""
     member, far = post.join()
@@ -216,7 +306,7 @@ def test_one_that_was_killed_is_sent_no_more_but_received_to_its_end(post: Post)
     far.close()
     post.room.append([b"to nobody"], post.worker._waker)
     post.worker._flush()
-    assert member.offset == stage5_connection.NOWHERE
+    assert not member.takes_log
     assert post.worker._selector.select(0) == []
     assert post.of("left") == []
     member.due = 1e-9
