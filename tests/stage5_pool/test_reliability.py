@@ -49,6 +49,8 @@ soak = pytest.mark.soak
 resource = pytest.importorskip("resource", reason="counts descriptors as POSIX does")
 
 MEGABYTE = 1_000_000
+# Of the log in memory, while it is made longer; without a GIL Python's allocator gives memory back later.
+COPIES = 3 if getattr(sys, "_is_gil_enabled", lambda: True)() else 6
 LINES = (LOG_SIZE + DROP_SIZE) // 64  # so many lines of 64 bytes does the log hold, at most
 TOO_LONG = b"* Too long: a message has at most 4096 bytes.\n"
 
@@ -111,7 +113,7 @@ def test_members_who_never_read_cost_no_more_than_the_log() -> None:
         grown = server.memory() - before
         assert max(len(read_to_end(sock)) for sock in crowd.socks[:5]) < LOG_SIZE  # then they were cut off
     assert len({crowd.got[number] for number in range(5, 25)}) == 1
-    assert grown < 3 * (LOG_SIZE + DROP_SIZE) + 25 * 100_000
+    assert grown < COPIES * (LOG_SIZE + DROP_SIZE) + 25 * 100_000
 
 
 @soak
