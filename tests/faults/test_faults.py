@@ -181,7 +181,7 @@ def test_with_a_pool_that_blocks_the_third_is_not_heard_until_somebody_leaves(to
         ann.send("Welcome!")
         eve.heard.wait_text("received", "Welcome!")
         assert workers() == a_pool_that_blocks.MAX_WORKERS
-        assert [event.text for event in told.of("said")] == ["Welcome!"]
+        assert [event.text for event in told.wait("said")] == ["Welcome!"]
         ben.close()
         ann.heard.wait_text("received", "Hello?")
 

@@ -399,7 +399,7 @@ def test_a_full_room_says_so(told: Recorder, monkeypatch: pytest.MonkeyPatch) ->
             stack.enter_context(raw_client(server.address))
         with raw_client(server.address) as late:
             assert read_to_end(late) == b"* The room is full.\n"
-        assert [event.text for event in told.of("dropped")] == ["the room is full"]
+        assert [event.text for event in told.wait("dropped")] == ["the room is full"]
         stack.close()
         told.wait("left", 2 * POOL_SIZE)
         with raw_client(server.address) as sock:
